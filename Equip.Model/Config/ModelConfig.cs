@@ -1,0 +1,75 @@
+using Equip.Kernels.Numerics;
+using Equip.Kernels.Rope;
+
+namespace Equip.Model.Config;
+
+/// <summary>The families the executor runs.</summary>
+public enum ModelFamily
+{
+    /// <summary>LlamaForCausalLM.</summary>
+    Llama,
+
+    /// <summary>MistralForCausalLM.</summary>
+    Mistral,
+
+    /// <summary>Qwen2ForCausalLM: bias on q, k and v.</summary>
+    Qwen2,
+
+    /// <summary>Qwen3ForCausalLM: RMS norm on q and k heads, explicit head_dim.</summary>
+    Qwen3,
+}
+
+/// <summary>What the executor needs to know of a model: config.json, checked and with defaults filled in.</summary>
+public sealed record ModelConfig
+{
+    /// <summary>The family.</summary>
+    public required ModelFamily Family { get; init; }
+
+    /// <summary>Width of the residual stream.</summary>
+    public required int HiddenSize { get; init; }
+
+    /// <summary>Channels of the feed-forward layers.</summary>
+    public required int IntermediateSize { get; init; }
+
+    /// <summary>Transformer layers.</summary>
+    public required int Layers { get; init; }
+
+    /// <summary>Query heads.</summary>
+    public required int Heads { get; init; }
+
+    /// <summary>KV heads.</summary>
+    public required int KvHeads { get; init; }
+
+    /// <summary>Elements of one head's row.</summary>
+    public required int HeadDim { get; init; }
+
+    /// <summary>Tokens in the vocabulary.</summary>
+    public required int VocabularySize { get; init; }
+
+    /// <summary>The context the model was trained for.</summary>
+    public required int MaxPositions { get; init; }
+
+    /// <summary>Epsilon of the RMS norms.</summary>
+    public float RmsNormEpsilon { get; init; } = 1e-6f;
+
+    /// <summary>The rotation.</summary>
+    public required RopeOptions Rope { get; init; }
+
+    /// <summary>Whether the output projection is the embedding matrix.</summary>
+    public bool TieWordEmbeddings { get; init; }
+
+    /// <summary>Whether q, k and v projections have a bias.</summary>
+    public bool AttentionBias { get; init; }
+
+    /// <summary>Whether the attention output projection has a bias.</summary>
+    public bool AttentionOutputBias { get; init; }
+
+    /// <summary>Whether the feed-forward projections have a bias.</summary>
+    public bool MlpBias { get; init; }
+
+    /// <summary>Whether q and k heads are RMS-normalised before rotation.</summary>
+    public bool QkNorm { get; init; }
+
+    /// <summary>The dtype that config.json names; tensors say their own.</summary>
+    public DataType DataType { get; init; } = DataType.F32;
+}
