@@ -1,4 +1,6 @@
+using System.Runtime.Intrinsics;
 using Equip.Kernels.Dispatch;
+using Equip.Kernels.Numerics;
 
 namespace Equip.Kernels.Attention;
 
@@ -20,25 +22,77 @@ public readonly unsafe struct PrefillKeys
     /// <summary>0 to attend to everything before, or the most recent rows (own row included) that a token sees besides the sinks.</summary>
     public int Window { get; init; }
 
-    /// <summary>With a window: the first rows that every token sees.</summary>
+    /// <summary>The first rows, which every later token sees whatever the window, with its sink queries if it has any.</summary>
     public int Sinks { get; init; }
 }
 
 /// <summary>
-/// Causal attention of many new tokens, tiled with an online softmax; no tokens x tokens matrix is stored. With a window,
-/// token i (row r = past + i) sees rows [0, sinks) and rows (r - window, r].
+/// Causal attention of many new tokens, tiled with an online softmax (arXiv 2205.14135); no tokens x tokens matrix is
+/// stored. With a window, token i (row r = past + i) sees rows [0, sinks) and rows (r - window, r], each once. What a token
+/// gets depends on the rows it sees alone, NaN and infinity included.
 /// </summary>
-public static class PrefillAttention
+public static unsafe class PrefillAttention
 {
     /// <summary>Attends.</summary>
     /// <param name="context">Path and threads.</param>
     /// <param name="shape">Heads, head dimension, cache type.</param>
     /// <param name="queries"><c>[tokens, heads, headDim]</c>, rotated.</param>
-    /// <param name="sinkQueries">Empty, or <c>[tokens, heads, headDim]</c>: the queries to use on the sinks of a windowed call.</param>
+    /// <param name="sinkQueries">Empty, or <c>[tokens, heads, headDim]</c>: the queries to use on the sinks.</param>
     /// <param name="keys">K and V rows.</param>
     /// <param name="output"><c>[tokens, heads, headDim]</c>; may not overlap the queries.</param>
     /// <param name="tokens">New tokens.</param>
     /// <exception cref="ArgumentException">A length, count or pointer does not fit.</exception>
     public static void Attend(KernelContext context, in AttentionShape shape, ReadOnlySpan<float> queries, ReadOnlySpan<float> sinkQueries, in PrefillKeys keys, Span<float> output, int tokens)
-        => throw new NotImplementedException();
+    {
+        PrefillCall call = PrefillCall.Create(context, shape, keys, tokens, readsValues: true);
+        long elements = (long)tokens * shape.Heads * shape.HeadDim;
+        Require.AtLeast(queries.Length, elements);
+        if (!sinkQueries.IsEmpty) Require.AtLeast(sinkQueries.Length, elements);
+        Require.AtLeast(output.Length, elements);
+        if (output.Overlaps(queries) || output.Overlaps(sinkQueries)) throw new ArgumentException("output: overlaps the queries", nameof(output));
+        fixed (float* q = queries, s = sinkQueries, o = output)
+        {
+            call.Queries = q;
+            call.SinkQueries = s;
+            call.Output = o;
+            if (context.Isa == Isa.Avx512) Run<Avx512Lanes, Vector512<float>, Vector512<uint>>(context, ref call);
+            else if (context.Isa == Isa.Avx2) Run<Avx2Lanes, Vector256<float>, Vector256<uint>>(context, ref call);
+            else Run<ScalarLanes, float, uint>(context, ref call);
+        }
+    }
+
+    private static void Run<TLanes, TFloats, TWords>(KernelContext context, ref PrefillCall call)
+        where TLanes : struct, ILanes<TFloats, TWords>
+        where TFloats : struct
+        where TWords : struct
+    {
+        call.CutLanes(context.Threads, pieces: 1);
+        call.Scratch = (byte*)context.SharedScratch(context.Threads * PrefillTile<TLanes, TFloats, TWords>.Bytes(call));
+        PrefillJobs.Run(context, new Job<TLanes, TFloats, TWords> { Call = call }, (long)call.Shape.KvHeads * call.Tiles);
+    }
+
+    /// <summary>One tile of lanes. Head by head, so that a worker's K and V stay near it; the long last tiles of a head first.</summary>
+    private struct Job<TLanes, TFloats, TWords> : IPrefillJob
+        where TLanes : struct, ILanes<TFloats, TWords>
+        where TFloats : struct
+        where TWords : struct
+    {
+        public PrefillCall Call;
+
+        public void Execute(long item, int worker)
+        {
+            fixed (PrefillCall* call = &Call)
+            {
+                PrefillTile<TLanes, TFloats, TWords> tile = new(call, worker, (int)(item / call->Tiles), (call->Tiles - 1 - (int)(item % call->Tiles)) * call->TileLanes);
+                int firstRow = tile.Row(0), end = tile.Row(tile.Lanes - 1) + 1, sinks = Math.Min(call->Sinks, end);
+                tile.ClearOutput();
+                tile.Pack(call->Queries, tile.Queries);
+                float* sinkQueries = tile.Queries;
+                if (sinks > 0 && call->SinkQueries != null) tile.Pack(call->SinkQueries, sinkQueries = tile.SinkQueries);
+                tile.Attend(0, sinks, sinkQueries, int.MaxValue, values: true);
+                tile.Attend(Math.Max(sinks, firstRow - call->Window + 1), end, tile.Queries, call->Window, values: true);
+                tile.StoreOutput(call->Output);
+            }
+        }
+    }
 }

@@ -11,6 +11,13 @@ public interface IParallelJob
     void Execute(int chunk, int worker);
 }
 
+/// <summary>Work that holds objects, cut into chunks.</summary>
+public interface IParallelTask
+{
+    /// <summary>Does chunk <paramref name="chunk"/> on worker <paramref name="worker"/> (0 is the caller).</summary>
+    void Execute(int chunk, int worker);
+}
+
 /// <summary>
 /// A persistent pool. Workers spin briefly for the next job and then park. The chunks of a job are fixed by the caller;
 /// each worker starts on its own share (so that a chunk's data stays in one core's cache from step to step) and then
@@ -47,7 +54,7 @@ public sealed unsafe class WorkerPool : IDisposable
     private volatile bool _stopping;
 
     [ThreadStatic]
-    private static bool t_insideJob;
+    private static bool _insideJob;
 
     /// <summary>Starts <paramref name="threads"/> - 1 background threads; the caller is the last one.</summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="threads"/> is outside [1, <see cref="MaxThreads"/>].</exception>
@@ -83,13 +90,29 @@ public sealed unsafe class WorkerPool : IDisposable
         if (chunks is < 0 or > MaxChunks)
             throw new ArgumentOutOfRangeException(nameof(chunks), chunks, $"chunks: got {chunks}, expected 0 to {MaxChunks}");
         TJob local = job;
-        if (Threads == 1 || chunks <= 1 || t_insideJob)
+        if (Threads == 1 || chunks <= 1 || _insideJob)
         {
             for (int chunk = 0; chunk < chunks; chunk++) local.Execute(chunk, 0);
             return;
         }
 
         lock (_callers) Share(&Execute<TJob>, &local, chunks);
+    }
+
+    /// <summary>As <see cref="Run{TJob}"/>, for work that holds objects. Allocates nothing.</summary>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="chunks"/> is negative or over <see cref="MaxChunks"/>.</exception>
+    public void Run(IParallelTask task, int chunks)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        GCHandle handle = GCHandle.Alloc(task);
+        try
+        {
+            Run(new TaskJob { Handle = GCHandle.ToIntPtr(handle) }, chunks);
+        }
+        finally
+        {
+            handle.Free();
+        }
     }
 
     /// <summary>Stops the threads. Safe to call twice.</summary>
@@ -190,7 +213,7 @@ public sealed unsafe class WorkerPool : IDisposable
 
     private void RunChunk(delegate*<void*, int, int, void> execute, void* job, int chunk, int worker)
     {
-        t_insideJob = true;
+        _insideJob = true;
         try
         {
             execute(job, chunk, worker);
@@ -203,9 +226,16 @@ public sealed unsafe class WorkerPool : IDisposable
         }
         finally
         {
-            t_insideJob = false;
+            _insideJob = false;
             Interlocked.Decrement(ref _remaining.Value);
         }
+    }
+
+    private struct TaskJob : IParallelJob
+    {
+        public nint Handle;
+
+        public readonly void Execute(int chunk, int worker) => ((IParallelTask)GCHandle.FromIntPtr(Handle).Target!).Execute(chunk, worker);
     }
 
     [StructLayout(LayoutKind.Explicit, Size = 128)]

@@ -72,4 +72,17 @@ public sealed record ModelConfig
 
     /// <summary>The dtype that config.json names; tensors say their own.</summary>
     public DataType DataType { get; init; } = DataType.F32;
+
+    /// <summary>Reads config.json of a model folder, as Transformers 4 or 5 writes it.</summary>
+    /// <param name="directory">The folder.</param>
+    /// <exception cref="ModelFormatException">
+    /// The file is missing or broken, a value has the wrong type or is out of its range, or the model needs what the
+    /// executor has not: another family or activation, quantised weights, another kind of RoPE, or a sliding window
+    /// shorter than max_position_embeddings in any layer.
+    /// </exception>
+    public static ModelConfig Load(string directory)
+    {
+        ArgumentNullException.ThrowIfNull(directory);
+        return ConfigReader.Read(JsonFile.ReadObject(Path.Combine(directory, "config.json")));
+    }
 }

@@ -1,68 +1,350 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using Equip.Kernels.Attention;
 using Equip.Kernels.Dispatch;
+using Equip.Kernels.Eviction;
+using Equip.Kernels.KvCache;
+using Equip.Kernels.Linear;
+using Equip.Kernels.Numerics;
+using Equip.Kernels.Rope;
+using Equip.Model.Config;
 
 namespace Equip.Model.Transformer;
 
 /// <summary>Receives the logits <c>[count, vocabulary]</c> of prompt tokens [first, first + count).</summary>
 public delegate void LogitsHandler(int first, int count, ReadOnlySpan<float> logits);
 
-/// <summary>Runs a model on the CPU. One thread at a time; steps allocate nothing once warm.</summary>
-public sealed class CpuExecutor : IDisposable
+/// <summary>
+/// Runs a model on the CPU: prompts in chunks, layer by layer, and decode steps for a batch of sequences that share every read
+/// of the weights. One thread at a time; decode steps allocate nothing once warm.
+/// </summary>
+public sealed unsafe partial class CpuExecutor : IDisposable
 {
-    /// <summary>Makes an executor; <paramref name="context"/> stays the caller's.</summary>
-    public CpuExecutor(LanguageModel model, KernelContext context) => throw new NotImplementedException();
+    private const int GrowingPageTokens = 256;
+
+    private readonly ModelConfig _config;
+    private readonly ModelWeights _weights;
+    private readonly RopeTable _rope;
+    private readonly Activations _activations;
+    private readonly RotatedQueries _rotatedQueries;
+    private readonly OutputProjection _outputProjection;
+    private readonly Dictionary<(int PageTokens, DataType Type), PagePool> _pools = [];
+    private float[] _residual = [];
+    private int[] _rotations = [];
+    private int[] _slots = [];
+    private AttentionRun[] _runs = [];
+    private int[] _firstRun = [];
+    private float[] _columnWeights = [];
+    private long _evictionTicks;
+
+    /// <summary>Makes an executor; model and context stay the caller's.</summary>
+    public CpuExecutor(LanguageModel model, KernelContext context)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(context);
+        Model = model;
+        Context = context;
+        _config = model.Config;
+        _weights = model.Weights;
+        _rope = new RopeTable(_config.Rope);
+        _activations = new Activations(_config, _rope.Pairs);
+        _outputProjection = new OutputProjection(context, _weights.Layers.Select(layer => layer.Output), _config.Heads, _config.KvHeads);
+        _rotatedQueries = new RotatedQueries(context, _rope, _config);
+    }
 
     /// <summary>The model.</summary>
-    public LanguageModel Model => throw new NotImplementedException();
+    public LanguageModel Model { get; }
 
     /// <summary>Path and threads.</summary>
-    public KernelContext Context => throw new NotImplementedException();
+    public KernelContext Context { get; }
 
     /// <summary>Time spent so far in eviction work (choosing slots, writing rows, moving or rotating kept keys).</summary>
-    public TimeSpan EvictionTime => throw new NotImplementedException();
+    public TimeSpan EvictionTime => Stopwatch.GetElapsedTime(0, _evictionTicks);
 
     /// <summary>An empty sequence.</summary>
     /// <exception cref="ArgumentException">An option is out of its range, or the combination is not supported.</exception>
-    public Sequence CreateSequence(CacheOptions options) => throw new NotImplementedException();
-
-    /// <summary>Appends tokens to a sequence.</summary>
-    /// <param name="sequence">The sequence.</param>
-    /// <param name="tokens">At least one token.</param>
-    /// <param name="logits"><c>[vocabulary]</c> of the last token; empty if not wanted.</param>
-    /// <exception cref="ArgumentException">A token is outside the vocabulary, or a length does not fit.</exception>
-    public void Prefill(Sequence sequence, ReadOnlySpan<int> tokens, Span<float> logits) => throw new NotImplementedException();
-
-    /// <summary>Appends tokens and hands over the logits of every one of them, chunk by chunk.</summary>
-    public void Prefill(Sequence sequence, ReadOnlySpan<int> tokens, LogitsHandler everyLogits) => throw new NotImplementedException();
+    public Sequence CreateSequence(CacheOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        PolicyOptions policyOptions = options.ForPolicy();
+        IEvictionPolicy policy = EvictionPolicies.Create(options.Policy, policyOptions);
+        if (options.PageTokens < 0) throw new ArgumentOutOfRangeException(nameof(options), options.PageTokens, $"page: got {options.PageTokens}, expected 0 or more");
+        int capacity = policy.CapacityTokens;
+        bool window = policy.Mask.Window > 0;
+        int page = options.PageTokens > 0 ? options.PageTokens : policy.PageTokens > 0 ? policy.PageTokens : capacity > 0 ? capacity : GrowingPageTokens;
+        PositionScheme positions = CacheStrategies.Resolve(options.Positions ?? (window ? PositionScheme.Cache : PositionScheme.Original), window);
+        if (policy.Scoring is not null && positions != PositionScheme.Original)
+            throw new ArgumentException($"positions: got {positions}, but {options.Policy} keeps original positions", nameof(options));
+        CacheStrategyOptions strategyOptions = new()
+        {
+            SinkTokens = options.Sinks,
+            CapacityTokens = capacity,
+            SlidingWindow = window,
+            RecentTokens = policy.RecentTokens,
+            Rope = _rope,
+            Shape = new AttentionShape(_config.Heads, _config.KvHeads, _config.HeadDim, options.KvType),
+        };
+        CacheStrategy strategy = CacheStrategies.Create(options.Update, positions, strategyOptions);
+        if (!_pools.TryGetValue((page, options.KvType), out PagePool? pool))
+            _pools[(page, options.KvType)] = pool = new PagePool(page, _config.HeadDim, options.KvType);
+        SequenceCache cache = new(pool, _config.Layers, _config.KvHeads);
+        return new Sequence(this, options.Resolve(policy) with { PageTokens = page, Positions = positions }, cache, strategy, () => EvictionPolicies.Create(options.Policy, policyOptions));
+    }
 
     /// <summary>Appends one token to each of several sequences; they share the weight reads.</summary>
     /// <param name="sequences">Different sequences of this executor.</param>
     /// <param name="tokens">One a sequence.</param>
     /// <param name="logits"><c>[sequences, vocabulary]</c>.</param>
-    /// <exception cref="ArgumentException">A token is outside the vocabulary, or a length does not fit.</exception>
-    public void Decode(ReadOnlySpan<Sequence> sequences, ReadOnlySpan<int> tokens, Span<float> logits) => throw new NotImplementedException();
+    /// <exception cref="ArgumentException">A token is outside the vocabulary, or a length does not fit; nothing was done.</exception>
+    public void Decode(ReadOnlySpan<Sequence> sequences, ReadOnlySpan<int> tokens, Span<float> logits)
+    {
+        CheckStep(sequences, tokens, logits);
+        int batch = sequences.Length;
+        Span<float> x = BeginStep(sequences, tokens);
+        for (int layer = 0; layer < _config.Layers; layer++)
+        {
+            LayerWeights weights = _weights.Layers[layer];
+            RmsNorm.Normalize(Context, x, weights.AttentionNorm, _config.RmsNormEpsilon, _activations.Normed(batch), batch);
+            ProjectQueryKeyValue(weights, batch);
+            Rotate(_activations.Key(batch), _activations.Key(batch), _config.KvHeads, batch);
+            Insert(layer, sequences);
+            Attend(layer, sequences);
+            Observe(layer, sequences);
+            LinearLayer.Multiply(Context, weights.Output, _activations.Attended(batch), x, batch, weights.OutputBias, accumulate: true);
+            FeedForward(weights, x, batch);
+        }
 
-    /// <summary>Frees the buffers.</summary>
-    public void Dispose() => throw new NotImplementedException();
-}
+        ComputeLogits(x, logits, batch);
+        EndStep(sequences);
+    }
 
-/// <summary>One sequence: its cache, its policy and the number of tokens it has seen.</summary>
-public sealed class Sequence : IDisposable
-{
-    /// <summary>Tokens seen so far: the next token's original position.</summary>
-    public int Tokens => throw new NotImplementedException();
+    /// <summary>Frees the buffers. Sequences are disposed of first.</summary>
+    public void Dispose()
+    {
+        _activations.Dispose();
+        _rotatedQueries.Dispose();
+        _promptKeys?.Dispose();
+        _promptValues?.Dispose();
+        _promptStoredKeys?.Dispose();
+        foreach (PagePool pool in _pools.Values) pool.Dispose();
+    }
 
-    /// <summary>The options it was made with, defaults filled in.</summary>
-    public CacheOptions Options => throw new NotImplementedException();
+    /// <summary>Looks the tokens up, and the angles of their keys.</summary>
+    private Span<float> BeginStep(ReadOnlySpan<Sequence> sequences, ReadOnlySpan<int> tokens)
+    {
+        int batch = sequences.Length;
+        _activations.Reserve(batch);
+        Grow(ref _rotations, batch);
+        for (int i = 0; i < batch; i++)
+        {
+            sequences[i].Inconsistent = true;
+            _rotations[i] = sequences[i].Strategy.KeyRotation(sequences[i].Tokens);
+        }
 
-    /// <summary>Live rows per KV head, averaged over layers and heads.</summary>
-    public double LiveTokens => throw new NotImplementedException();
+        Span<float> cos = _activations.Cos(batch), sin = _activations.Sin(batch);
+        _rope.Fill(_rotations.AsSpan(0, batch), cos, sin);
+        for (int i = 0; i < batch; i++)
+        {
+            // Not even yarn's attention factor: it comes with the rotation that these keys get later.
+            if (!sequences[i].Strategy.StoresUnrotatedKeys) continue;
+            cos.Slice(i * _rope.Pairs, _rope.Pairs).Fill(1);
+            sin.Slice(i * _rope.Pairs, _rope.Pairs).Clear();
+        }
 
-    /// <summary>Bytes of K and V rows that the cache holds, whole pages counted.</summary>
-    public long KvBytes => throw new NotImplementedException();
+        return Embed(tokens);
+    }
 
-    /// <summary>Forgets all tokens and returns the pages.</summary>
-    public void Reset() => throw new NotImplementedException();
+    private static void EndStep(ReadOnlySpan<Sequence> sequences)
+    {
+        foreach (Sequence sequence in sequences)
+        {
+            sequence.Tokens++;
+            sequence.Inconsistent = false;
+        }
+    }
 
-    /// <summary>Returns the memory.</summary>
-    public void Dispose() => throw new NotImplementedException();
+    /// <summary>x[i] = embedding[tokens[i]].</summary>
+    private Span<float> Embed(ReadOnlySpan<int> tokens)
+    {
+        int hidden = _config.HiddenSize;
+        Grow(ref _residual, checked(tokens.Length * hidden));
+        WeightMatrix embedding = _weights.Embedding;
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            byte* row = (byte*)embedding.Data + ((long)tokens[i] * hidden * embedding.Type.Size());
+            Conversion.Widen(Context.Isa, row, embedding.Type, _residual.AsSpan(i * hidden, hidden));
+        }
+
+        return _residual.AsSpan(0, tokens.Length * hidden);
+    }
+
+    /// <summary>q, k, v of the normed rows, with bias and head norms where the family has them; not rotated yet.</summary>
+    private void ProjectQueryKeyValue(LayerWeights weights, int rows)
+    {
+        ReadOnlySpan<float> normed = _activations.Normed(rows);
+        Span<float> query = _activations.Query(rows), key = _activations.Key(rows);
+        LinearLayer.Multiply(Context, weights.Query, normed, query, rows, weights.QueryBias);
+        LinearLayer.Multiply(Context, weights.Key, normed, key, rows, weights.KeyBias);
+        LinearLayer.Multiply(Context, weights.Value, normed, _activations.Value(rows), rows, weights.ValueBias);
+        if (weights.QueryNorm is null || weights.KeyNorm is null) return;
+        RmsNorm.Normalize(Context, query, weights.QueryNorm, _config.RmsNormEpsilon, query, rows * _config.Heads);
+        RmsNorm.Normalize(Context, key, weights.KeyNorm, _config.RmsNormEpsilon, key, rows * _config.KvHeads);
+    }
+
+    /// <summary>Rotates rows <c>[rows, heads, headDim]</c> by the angles of the step.</summary>
+    private void Rotate(ReadOnlySpan<float> input, Span<float> output, int heads, int rows)
+        => RopeRotation.Rotate(Context, _rope, input, output, _activations.Cos(rows), _activations.Sin(rows), rows, heads);
+
+    /// <summary>Evict and insert: the policy names a slot per KV head, and the new K and V rows are written into it.</summary>
+    private void Insert(int layer, ReadOnlySpan<Sequence> sequences)
+    {
+        long start = Stopwatch.GetTimestamp();
+        int kvHeads = _config.KvHeads, width = kvHeads * _config.HeadDim;
+        Grow(ref _slots, kvHeads);
+        ReadOnlySpan<float> key = _activations.Key(sequences.Length), value = _activations.Value(sequences.Length);
+        for (int i = 0; i < sequences.Length; i++)
+        {
+            ReadOnlySpan<HeadCache> heads = sequences[i].Cache.Layer(layer);
+            int position = sequences[i].Tokens;
+            sequences[i].Policy.ChooseSlots(heads, position, _slots.AsSpan(0, kvHeads));
+            sequences[i].Strategy.Insert(Context, heads, _slots.AsSpan(0, kvHeads), key.Slice(i * width, width), value.Slice(i * width, width), position);
+        }
+
+        _evictionTicks += Stopwatch.GetTimestamp() - start;
+    }
+
+    /// <summary>Attention of every sequence's query over its live slots.</summary>
+    private void Attend(int layer, ReadOnlySpan<Sequence> sequences)
+    {
+        int batch = sequences.Length, kvHeads = _config.KvHeads, written = 0, stride = ReserveColumnWeights(layer, sequences);
+        Grow(ref _firstRun, (batch * kvHeads) + 1);
+        float* queries = (float*)Unsafe.AsPointer(ref _activations.Query(batch)[0]);
+        int groupWidth = _config.Heads / kvHeads * _config.HeadDim;
+        _rotatedQueries.BeginLayer();
+        for (int i = 0; i < batch; i++)
+        {
+            ReadOnlySpan<HeadCache> heads = sequences[i].Cache.Layer(layer);
+            bool observe = sequences[i].Policy.ObservesAttention;
+            if (sequences[i].Strategy.AttendsAlone)
+            {
+                for (int head = 0; head < kvHeads; head++) _firstRun[(i * kvHeads) + head] = written;
+                continue;
+            }
+
+            for (int head = 0; head < kvHeads; head++)
+            {
+                Grow(ref _runs, written + sequences[i].Strategy.MaxRuns(heads[head]));
+                _firstRun[(i * kvHeads) + head] = written;
+                _rotatedQueries.Select(queries + (((i * kvHeads) + head) * groupWidth));
+                float* columnWeights = observe ? ColumnWeights(stride, i, head) : null;
+                written += sequences[i].Strategy.WriteRuns(heads[head], sequences[i].Tokens, _rotatedQueries, columnWeights, _runs.AsSpan(written));
+            }
+        }
+
+        _firstRun[batch * kvHeads] = written;
+        if (written > 0) DecodeAttention.Attend(Context, Shape(sequences[0]), _runs.AsSpan(0, written), _firstRun.AsSpan(0, (batch * kvHeads) + 1), _activations.Attended(batch));
+        AttendAlone(layer, sequences, stride);
+    }
+
+    /// <summary>The sequences whose strategy makes its own tensors, one by one.</summary>
+    private void AttendAlone(int layer, ReadOnlySpan<Sequence> sequences, int stride)
+    {
+        int batch = sequences.Length, width = _config.Heads * _config.HeadDim;
+        for (int i = 0; i < batch; i++)
+        {
+            Sequence sequence = sequences[i];
+            if (!sequence.Strategy.AttendsAlone) continue;
+            float* columnWeights = sequence.Policy.ObservesAttention ? ColumnWeights(stride, i, 0) : null;
+            sequence.Strategy.Attend(Context, sequence.Cache.Layer(layer), sequence.Tokens, _activations.Query(batch).Slice(i * width, width), columnWeights, stride, _activations.Attended(batch).Slice(i * width, width));
+        }
+    }
+
+    /// <summary>Shows the policies that want it what every slot received.</summary>
+    private void Observe(int layer, ReadOnlySpan<Sequence> sequences)
+    {
+        long start = Stopwatch.GetTimestamp();
+        int stride = ReserveColumnWeights(layer, sequences);
+        for (int i = 0; i < sequences.Length; i++)
+            if (sequences[i].Policy.ObservesAttention)
+                sequences[i].Policy.Observe(sequences[i].Cache.Layer(layer), sequences[i].Tokens, new ColumnWeights(ColumnWeights(stride, i, 0), stride));
+        _evictionTicks += Stopwatch.GetTimestamp() - start;
+    }
+
+    /// <summary>Makes room for <c>[batch, kvHeads, stride]</c> column weights and returns the stride: the largest capacity of a head.</summary>
+    private int ReserveColumnWeights(int layer, ReadOnlySpan<Sequence> sequences)
+    {
+        int stride = 0;
+        foreach (Sequence sequence in sequences)
+        {
+            if (!sequence.Policy.ObservesAttention) continue;
+            foreach (HeadCache head in sequence.Cache.Layer(layer)) stride = Math.Max(stride, head.Capacity);
+        }
+
+        Grow(ref _columnWeights, checked(sequences.Length * _config.KvHeads * stride));
+        return stride;
+    }
+
+    private float* ColumnWeights(int stride, int sequence, int head)
+        => (float*)Unsafe.AsPointer(ref _columnWeights[((sequence * _config.KvHeads) + head) * stride]);
+
+    private AttentionShape Shape(Sequence sequence) => new(_config.Heads, _config.KvHeads, _config.HeadDim, sequence.Options.KvType);
+
+    /// <summary>x += W_down (silu(W_gate n) * (W_up n)) with n = norm(x).</summary>
+    private void FeedForward(LayerWeights weights, Span<float> x, int rows)
+    {
+        Span<float> normed = _activations.Normed(rows), gate = _activations.Gate(rows), up = _activations.Up(rows);
+        RmsNorm.Normalize(Context, x, weights.FeedForwardNorm, _config.RmsNormEpsilon, normed, rows);
+        LinearLayer.Multiply(Context, weights.Gate, normed, gate, rows, weights.GateBias);
+        LinearLayer.Multiply(Context, weights.Up, normed, up, rows, weights.UpBias);
+        SwiGlu.Multiply(Context, gate, up, gate);
+        LinearLayer.Multiply(Context, weights.Down, gate, x, rows, weights.DownBias, accumulate: true);
+    }
+
+    private void ComputeLogits(Span<float> x, Span<float> logits, int rows)
+    {
+        Span<float> normed = _activations.Normed(rows);
+        RmsNorm.Normalize(Context, x, _weights.FinalNorm, _config.RmsNormEpsilon, normed, rows);
+        LinearLayer.Multiply(Context, _weights.Head, normed, logits, rows);
+    }
+
+    private void CheckStep(ReadOnlySpan<Sequence> sequences, ReadOnlySpan<int> tokens, Span<float> logits)
+    {
+        if (sequences.IsEmpty) throw new ArgumentException("sequences: got none, expected at least one", nameof(sequences));
+        if (tokens.Length != sequences.Length) throw new ArgumentException($"tokens: got {tokens.Length}, expected one for each of {sequences.Length} sequences", nameof(tokens));
+        if (logits.Length < (long)sequences.Length * _config.VocabularySize)
+            throw new ArgumentException($"logits: got {logits.Length} elements, expected {sequences.Length} x {_config.VocabularySize}", nameof(logits));
+        for (int i = 0; i < sequences.Length; i++)
+        {
+            CheckSequence(sequences[i], 1);
+            if (sequences[i].Options.KvType != sequences[0].Options.KvType)
+                throw new ArgumentException($"sequences: KV types {sequences[0].Options.KvType} and {sequences[i].Options.KvType} cannot share a step", nameof(sequences));
+            for (int j = 0; j < i; j++)
+                if (ReferenceEquals(sequences[i], sequences[j])) throw new ArgumentException($"sequences: {j} and {i} are the same", nameof(sequences));
+        }
+
+        CheckTokens(tokens);
+    }
+
+    private void CheckSequence(Sequence sequence, int tokens)
+    {
+        ArgumentNullException.ThrowIfNull(sequence);
+        if (!ReferenceEquals(sequence.Owner, this)) throw new ArgumentException("sequence: belongs to another executor", nameof(sequence));
+        if (sequence.Inconsistent) throw new InvalidOperationException("sequence: an earlier step failed half-way; call Reset");
+        if (sequence.Tokens > int.MaxValue - tokens) throw new ArgumentException($"sequence: {sequence.Tokens} tokens seen, {tokens} more exceed {int.MaxValue}", nameof(sequence));
+    }
+
+    private void CheckTokens(ReadOnlySpan<int> tokens)
+    {
+        foreach (int token in tokens)
+            if ((uint)token >= (uint)_config.VocabularySize) throw new ArgumentOutOfRangeException(nameof(tokens), token, $"token: got {token}, expected 0 to {_config.VocabularySize - 1}");
+    }
+
+    private static void Grow<T>(ref T[] array, int length)
+    {
+        // Pinned: pointers into these arrays are handed to kernels.
+        if (array.Length >= length) return;
+        T[] grown = GC.AllocateUninitializedArray<T>(Math.Max(length, array.Length * 2), pinned: true);
+        array.CopyTo(grown, 0);
+        array = grown;
+    }
 }

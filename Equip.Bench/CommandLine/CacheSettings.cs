@@ -1,0 +1,163 @@
+using System.CommandLine;
+using System.Globalization;
+using Equip.Kernels.Eviction;
+using Equip.Kernels.KvCache;
+using Equip.Kernels.Numerics;
+using Equip.Model.Transformer;
+
+namespace Equip.Bench.CommandLine;
+
+/// <summary>
+/// The options that say how the KV cache is kept, shared by run, decode and eval. To add a value of an option, add a line to
+/// its table here; to add an option, make it in the constructor, name it in <see cref="All"/> and set it in <see cref="Expand"/>.
+/// </summary>
+internal sealed class CacheSettings
+{
+    /// <summary>The policy that keeps everything; the other options do not apply to it.</summary>
+    public const string Full = "full";
+
+    private static readonly CacheOptions _defaults = new();
+
+    private readonly ListOption<string> _policy;
+    private readonly ListOption<int> _budget;
+    private readonly ListOption<int> _sinks;
+    private readonly ListOption<int> _recent;
+    private readonly ListOption<int> _page;
+    private readonly ListOption<CacheUpdate> _update;
+    private readonly ListOption<PositionScheme?> _positions;
+    private readonly ListOption<DataType> _kv;
+    private readonly ListOption<int> _window;
+    private readonly ListOption<int> _poolKernel;
+    private readonly ListOption<PoolMode> _pool;
+    private readonly ListOption<Allocation> _allocation;
+    private readonly ListOption<ScoreReading> _reading;
+    private readonly ListOption<DecodeTail> _then;
+
+    /// <summary>Makes the options.</summary>
+    /// <param name="many">Whether they can be lists.</param>
+    /// <param name="policies">The command's default of --policy.</param>
+    /// <param name="budgets">The command's default of --budget.</param>
+    public CacheSettings(bool many = true, string policies = Full, string budgets = "512")
+    {
+        bool one = !many;
+        _policy = new ListOption<string>(
+            ["--policy"], "Which tokens the cache keeps (see 'equip info --policies').", string.Join('|', EvictionPolicies.Names), policies, item => [ParsePolicy(item)], one);
+        _budget = ListOptions.Numbers(["--budget"], "Tokens kept per KV head; full keeps all and ignores it.", budgets, 1, one: one);
+        _sinks = ListOptions.Numbers(["--sinks", "--sink"], "First tokens of a sequence that are never evicted.", Text(_defaults.Sinks), 0, one: one);
+        _recent = ListOptions.Numbers(
+            ["--recent"], "Newest tokens that are never evicted, by policies that distinguish them; 0 for the policy's default.", Text(_defaults.Recent), 0, one: one);
+        _page = ListOptions.Numbers(["--page"], "Tokens of a cache page; 0 for one page of the whole budget, or 32 where heads keep different counts.", Text(_defaults.PageTokens), 0, one: one);
+        _update = ListOptions.Names(["--update"], "How a token is evicted and the next one inserted: into its slot (inplace), or a baseline: new tensors every step as the published code does (functional, also with K and V repeated for every query head), one move then rotation (memmove), both in one pass (shift), a ring whose keys are all rotated (ring).", Updates, one);
+        _positions = ListOptions.Names(
+            ["--positions"], "Position of a kept key: its rank in the cache (cache, or one way to bring that about), the one it was born with (original), or as the policy's paper has it (policy).", Positions, one);
+        _kv = ListOptions.Names(["--kv"], "How keys and values are stored.", KvTypes, one);
+        _window = ListOptions.Numbers(
+            ["--window"], "Newest tokens of a prompt that stay and, for policies that score by attention, whose queries score the others; part of the budget; 0 for the policy's default.", Text(_defaults.Window), 0, one: one);
+        _poolKernel = ListOptions.Numbers(
+            ["--pool-kernel"], "Odd number of neighbouring scores that are pooled, by policies that pool; 0 for the policy's default.", Text(_defaults.PoolKernel), 0, Pooling.LargestKernel, one);
+        _pool = ListOptions.Names(["--pool"], "How they are pooled.", PoolModes, one);
+        _allocation = ListOptions.Names(
+            ["--allocation"], "Which scores compete for the budget, where the policy leaves it open: those of a head, of a layer, of the model (each layer's divided by their sum, or raw).", Allocations, one);
+        _reading = ListOptions.Names(["--reading"], "How laprox reads the score of a group of heads; attention and value are ablations.", Readings, one);
+        _then = ListOptions.Names(["--then"], "After a pruned prompt: add new tokens, or overwrite a head's oldest, or its least attended.", Tails, one);
+    }
+
+    /// <summary>The ways to carry out an eviction.</summary>
+    public static Choices<CacheUpdate> Updates { get; } = new(
+        [
+            ("inplace", CacheUpdate.InPlace),
+            ("functional", CacheUpdate.Functional),
+            ("functional-repeatkv", CacheUpdate.FunctionalRepeatKv),
+            ("memmove", CacheUpdate.Memmove),
+            ("shift", CacheUpdate.FusedShift),
+            ("ring", CacheUpdate.RingRotate),
+        ]);
+
+    /// <summary>The position conventions.</summary>
+    public static Choices<PositionScheme?> Positions { get; } = new(
+        [
+            ("policy", null),
+            ("original", PositionScheme.Original),
+            ("cache", PositionScheme.Cache),
+            ("cache:two-query", PositionScheme.CacheTwoQuery),
+            ("cache:rerotate-sinks", PositionScheme.CacheRerotateSinks),
+            ("cache:older-side", PositionScheme.CacheOlderSide),
+            ("cache:lazy", PositionScheme.CacheLazy),
+        ],
+        "cache:rotate-on-read");
+
+    /// <summary>The types that keys and values can have.</summary>
+    public static Choices<DataType> KvTypes { get; } = new([("f16", DataType.F16), ("bf16", DataType.BF16), ("f32", DataType.F32)]);
+
+    /// <summary>The ways to pool.</summary>
+    public static Choices<PoolMode> PoolModes { get; } = new([("policy", PoolMode.Policy), ("avg", PoolMode.Average), ("max", PoolMode.Max)]);
+
+    /// <summary>The ways to share the budget out.</summary>
+    public static Choices<Allocation> Allocations { get; } = new(
+    [
+        ("policy", Allocation.Policy), ("head", Allocation.Head), ("layer", Allocation.Layer), ("model", Allocation.Model), ("model-raw", Allocation.ModelRaw),
+    ]);
+
+    /// <summary>The readings of a group's score.</summary>
+    public static Choices<ScoreReading> Readings { get; } = new(
+    [
+        ("policy", ScoreReading.Policy), ("joint", ScoreReading.Joint), ("mean", ScoreReading.Mean), ("prod", ScoreReading.Product), ("exact", ScoreReading.Exact),
+        ("sumw", ScoreReading.SummedWeights), ("attention", ScoreReading.Attention), ("value", ScoreReading.Value),
+    ]);
+
+    /// <summary>What follows a pruned prompt.</summary>
+    public static Choices<DecodeTail> Tails { get; } = new([("grow", DecodeTail.Grow), ("streaming", DecodeTail.Streaming), ("h2o", DecodeTail.H2O)]);
+
+    /// <summary>Every option.</summary>
+    public IEnumerable<Option> All =>
+    [
+        _policy, _budget, _sinks, _recent, _page, _update, _positions, _kv, _window, _poolKernel, _pool, _allocation, _reading, _then,
+    ];
+
+    /// <summary>Every combination of the values given, policies outermost; full comes once a KV type and page size.</summary>
+    public IReadOnlyList<CacheOptions> Expand(ParseResult parsed) =>
+    [
+        .. (from policy in _policy.Values(parsed)
+            from budget in _budget.Values(parsed)
+            from update in _update.Values(parsed)
+            from positions in _positions.Values(parsed)
+            from sinks in _sinks.Values(parsed)
+            from recent in _recent.Values(parsed)
+            from page in _page.Values(parsed)
+            from kv in _kv.Values(parsed)
+            from window in _window.Values(parsed)
+            from poolKernel in _poolKernel.Values(parsed)
+            from pool in _pool.Values(parsed)
+            from allocation in _allocation.Values(parsed)
+            from reading in _reading.Values(parsed)
+            from then in _then.Values(parsed)
+            select new CacheOptions
+            {
+                Policy = policy, Budget = budget, Sinks = sinks, Recent = recent, PageTokens = page, Update = update, Positions = positions, KvType = kv,
+                Window = window, PoolKernel = poolKernel, PoolMode = pool, Allocation = allocation, Reading = reading, Then = then,
+            }).Select(Normalise).Distinct(),
+    ];
+
+    /// <summary>The options with the policy's own choices filled in (a page of 0 stays what it stands for); checks them before any long work.</summary>
+    /// <exception cref="ArgumentException">An option is out of its range, or the combination is not supported.</exception>
+    public static CacheOptions Resolve(CpuExecutor executor, CacheOptions options)
+    {
+        using Sequence probe = executor.CreateSequence(options);
+        PositionScheme? positions = probe.Options.Positions;
+        // A baseline brings cache positions about in its own way.
+        if (options.Update != CacheUpdate.InPlace && positions != PositionScheme.Original) positions = PositionScheme.Cache;
+        return probe.Options with { PageTokens = options.PageTokens, Positions = positions };
+    }
+
+    /// <summary>The combination given, where lists are not taken.</summary>
+    public CacheOptions Single(ParseResult parsed) => Expand(parsed).Single();
+
+    private static CacheOptions Normalise(CacheOptions options) =>
+        options.Policy == Full ? _defaults with { Policy = Full, PageTokens = options.PageTokens, KvType = options.KvType } : options;
+
+    private static string ParsePolicy(string name) =>
+        EvictionPolicies.Names.FirstOrDefault(known => known.Equals(name, StringComparison.OrdinalIgnoreCase))
+        ?? throw new FormatException($"got '{name}', expected {string.Join(", ", EvictionPolicies.Names)}");
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+}

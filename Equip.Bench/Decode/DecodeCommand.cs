@@ -1,0 +1,108 @@
+using System.CommandLine;
+using Equip.Bench.CommandLine;
+using Equip.Bench.Output;
+using Equip.Kernels.Dispatch;
+using Equip.Model;
+using Equip.Model.Transformer;
+
+namespace Equip.Bench.Decode;
+
+/// <summary>"equip decode": tokens a second, as llama-bench measures them, for every cache asked for.</summary>
+internal sealed class DecodeCommand : ToolCommand
+{
+    private readonly ListOption<int> _prompt = ListOptions.Numbers(["-p", "--n-prompt"], "Tokens of a prompt to time (pp); 0 for no such test.", "512", 0);
+    private readonly ListOption<int> _generate = ListOptions.Numbers(["-n", "--n-gen"], "Tokens to generate and time (tg); 0 for no such test.", "128", 0);
+    private readonly ListOption<int> _depth = ListOptions.Numbers(["-d", "--n-depth"], "Tokens already in the sequence when the clock starts.", "0", 0);
+    private readonly ListOption<int> _batch = ListOptions.Numbers(["-b", "--batch-size"], "Prompt tokens handed over at once, in pp and to fill the depth; a policy that prunes after a prompt does so after each batch.", "2048", 1);
+    private readonly ListOption<int> _sequences = ListOptions.Numbers(["--sequences"], "Sequences that decode together; tokens/s counts the tokens of all.", "1", 1, 4096);
+    private readonly ListOption<int> _repetitions = ListOptions.Numbers(["-r", "--repetitions"], "Times that each test is measured, after a warm-up.", "5", 1, one: true);
+    private readonly Option<bool> _sequential = new("--sequential") { Description = "Finish each test before the next one. Without it the tests take turns, so that drifting clock speeds hit all alike." };
+    private readonly ListOption<int> _quality = ListOptions.Numbers(["--quality-windows"], "Windows of the held-out text that --quality scores; 0 for all.", "4", 0, one: true);
+    private readonly Option<bool> _withQuality = new("--quality") { Description = "Add the perplexity of each cache and its change against the full cache, in percent." };
+    private readonly ModelSettings _model = new(many: true);
+    private readonly CacheSettings _cache = new();
+    private readonly ComputeSettings _compute = new(many: true);
+    private readonly OutputSettings _output = new();
+
+    public DecodeCommand()
+        : base(
+            "decode",
+            "Measure tokens per second, latency, eviction time and memory.",
+            """
+              Numbers can be lists (1,2,4) and ranges (first-last, first-last+step, first-last*factor); every combination
+              is run, and the tests take turns unless --sequential is given. Tokens are random; tokenising and sampling are
+              not timed; the depth is filled by a prefill that is not timed either.
+
+              test        pp512: a prompt of 512 tokens; tg128 @ d2048: 128 tokens generated after 2048
+              tokens/s    mean over the repetitions ± standard deviation, all sequences together
+              ttft ms     time from the start of the sequence to the first token after the prompt (pp) or the depth (tg)
+              tpot ms     time of a decode step (one token of each sequence)
+              evict us    eviction work (choosing, writing, moving, rotating) a decode step or prompt token
+              KV          bytes of keys and values held at the end, whole pages, all sequences
+              weights/s   bytes of weights read a second while decoding
+              peak RSS    resident memory of the process (mapped weights included) during the test
+              change %    perplexity of the cache against the full one, over the same text
+
+              Data formats (csv, json, jsonl, sql) carry every field in base units, json every sample. A missing value (the
+              budget of full) is null.
+            """,
+            """
+              equip decode                                                        pp512 and tg128 of the default model
+              equip decode --policy full,streaming --budget 256,512 -p 0 -n 128 -d 2048 --quality
+              equip decode --shape llama-160m --weights f32,bf16,q8 -d 0-4096+1024 -o csv > depth.csv
+              equip decode -m ./Llama-3.2-1B --policy streaming --budget 128-1024*2 -t 1,2,4 -o html > budgets.html
+            """) =>
+        AddAll([
+            _prompt, _generate, _depth, _batch, _sequences, _repetitions, _sequential, _withQuality, _quality,
+            .. _model.All, .. _cache.All, .. _compute.All, _output.Option, NotBuilt.Option("--suite", "run the policies one by one with --policy"),
+        ]);
+
+    /// <summary>The tests of every combination, those that differ in the cache alone side by side; prompts before generation.</summary>
+    public static IReadOnlyList<DecodeTest> Combine(
+        IReadOnlyList<CacheOptions> caches,
+        IReadOnlyList<int> prompts,
+        IReadOnlyList<int> generate,
+        IReadOnlyList<int> depths,
+        IReadOnlyList<int>? batches = null,
+        IReadOnlyList<int>? sequences = null) =>
+    [
+        .. from batch in batches ?? [2048]
+           from count in sequences ?? [1]
+           from depth in depths
+           from tokens in prompts.Select(prompt => (Prompt: prompt, Generate: 0)).Concat(generate.Select(tokens => (Prompt: 0, Generate: tokens)))
+           where tokens.Prompt + tokens.Generate > 0
+           from cache in caches
+           select new DecodeTest { PromptTokens = tokens.Prompt, GeneratedTokens = tokens.Generate, Depth = depth, Batch = batch, Sequences = count, Cache = cache },
+    ];
+
+    protected override int Run(ParseResult parsed, ToolContext context)
+    {
+        IReadOnlyList<DecodeTest> tests = Combine(
+            _cache.Expand(parsed), _prompt.Values(parsed), _generate.Values(parsed), _depth.Values(parsed), _batch.Values(parsed), _sequences.Values(parsed));
+        if (tests.Count == 0) throw new UsageException("-p and -n: got 0 for both, expected something to measure");
+        bool quality = parsed.GetValue(_withQuality);
+        if (quality && _model.IsShape(parsed)) throw new UsageException("--quality: a shape has random weights; expected a model");
+        IReadOnlyList<Func<LanguageModel>> models = _model.Sources(parsed);
+        IReadOnlyList<KernelContext> contexts = _compute.OpenAll(parsed);
+        try
+        {
+            DecodePlan plan = new()
+            {
+                Models = models,
+                Contexts = contexts,
+                Tests = tests,
+                Repetitions = _repetitions.Single(parsed),
+                Interleaved = !parsed.GetValue(_sequential),
+                QualityWindows = quality ? _quality.Single(parsed) : null,
+            };
+            using ResultTable<DecodeRow> results = _output.Open(parsed, "decode", DecodeColumns.All, context);
+            ProgressDisplay.Run(context, plan.Steps, "loading", done => plan.Run(results, what => done(1, what), context.Stop));
+        }
+        finally
+        {
+            foreach (KernelContext kernels in contexts) kernels.Dispose();
+        }
+
+        return Cli.Success;
+    }
+}

@@ -1,0 +1,71 @@
+using Equip.Bench.Eval;
+using Equip.Kernels.Dispatch;
+using Equip.Kernels.Numerics;
+using Equip.Model;
+
+namespace Equip.Bench.Decode;
+
+/// <summary>A model as results name it; outlives the model.</summary>
+internal sealed record ModelFacts(string Name, DataType Weights, long WeightBytes, long Parameters)
+{
+    public static ModelFacts Of(LanguageModel model) => new(model.Name, model.WeightType, model.WeightBytes, model.Parameters);
+}
+
+/// <summary>What computed a result.</summary>
+internal sealed record ComputeFacts(Isa Isa, int Threads)
+{
+    public static ComputeFacts Of(KernelContext context) => new(context.Isa, context.Threads);
+}
+
+/// <summary>A test, what ran it, and its samples.</summary>
+internal sealed class DecodeRow(DecodeTest test, ModelFacts model, ComputeFacts compute)
+{
+    private readonly List<DecodeSample> _samples = [];
+
+    /// <summary>The test, its cache resolved.</summary>
+    public DecodeTest Test => test;
+
+    public ModelFacts Model => model;
+
+    public ComputeFacts Compute => compute;
+
+    /// <summary>When the first sample began.</summary>
+    public DateTimeOffset Started { get; private set; }
+
+    /// <summary>The repetitions so far.</summary>
+    public IReadOnlyList<DecodeSample> Samples => _samples;
+
+    /// <summary>Perplexity with this row's cache, and with the full one; null if not asked for.</summary>
+    public PerplexityChange? Quality { get; set; }
+
+    /// <summary>Time of each repetition in nanoseconds.</summary>
+    public double[] Nanoseconds => [.. Samples.Select(sample => sample.Elapsed.TotalNanoseconds)];
+
+    /// <summary>Tokens a second of each repetition, all sequences together.</summary>
+    public double[] TokensPerSecond => [.. Samples.Select(sample => test.Steps * test.Sequences / sample.Elapsed.TotalSeconds)];
+
+    /// <summary>Mean time to the first token, in milliseconds.</summary>
+    public double FirstTokenMilliseconds => Samples.Average(sample => sample.FirstToken.TotalMilliseconds);
+
+    /// <summary>Mean time of a decode step (one token of each sequence), in milliseconds; null for a prompt.</summary>
+    public double? StepMilliseconds => test.GeneratedTokens > 0 ? Samples.Average(sample => sample.Elapsed.TotalMilliseconds) / test.GeneratedTokens : null;
+
+    /// <summary>Mean eviction work a step (a prompt token or a decode step), in microseconds.</summary>
+    public double EvictionMicroseconds => Samples.Average(sample => sample.Eviction.TotalMicroseconds) / test.Steps;
+
+    /// <summary>Bytes of weights read a second while decoding; null for a prompt, whose tokens share the reads.</summary>
+    public double? WeightBytesPerSecond => StepMilliseconds is { } milliseconds ? model.WeightBytes / milliseconds * 1000 : null;
+
+    public void Add(DecodeSample sample)
+    {
+        if (_samples.Count == 0) Started = DateTimeOffset.UtcNow - sample.Elapsed;
+        _samples.Add(sample);
+    }
+}
+
+/// <summary>The perplexity of a cache beside that of the full one, over the same windows.</summary>
+internal sealed record PerplexityChange(Perplexity Pruned, Perplexity Full)
+{
+    /// <summary>Percent by which the perplexity is above that of the full cache.</summary>
+    public double Percent => ((Pruned.Value / Full.Value) - 1) * 100;
+}

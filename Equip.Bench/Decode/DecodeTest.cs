@@ -1,0 +1,40 @@
+using Equip.Model.Transformer;
+
+namespace Equip.Bench.Decode;
+
+/// <summary>One measurement: a prompt of some tokens, or some tokens generated, at a depth, with a cache. Exactly one of the two counts is positive.</summary>
+internal sealed record DecodeTest
+{
+    /// <summary>Prompt tokens timed.</summary>
+    public int PromptTokens { get; init; }
+
+    /// <summary>Generated tokens timed, of each sequence.</summary>
+    public int GeneratedTokens { get; init; }
+
+    /// <summary>Tokens in the sequence before the timed ones.</summary>
+    public int Depth { get; init; }
+
+    /// <summary>Prompt tokens handed over at once.</summary>
+    public int Batch { get; init; } = 2048;
+
+    /// <summary>Sequences that decode together.</summary>
+    public int Sequences { get; init; } = 1;
+
+    /// <summary>The cache of each sequence.</summary>
+    public required CacheOptions Cache { get; init; }
+
+    /// <summary>Steps timed: prompt tokens, or decode steps.</summary>
+    public int Steps => PromptTokens + GeneratedTokens;
+
+    /// <summary>The name llama-bench gives it: pp512, tg128 @ d2048.</summary>
+    public string Label => (PromptTokens > 0 ? $"pp{PromptTokens}" : $"tg{GeneratedTokens}") + (Depth > 0 ? $" @ d{Depth}" : "");
+}
+
+/// <summary>What one repetition of a <see cref="DecodeTest"/> gave.</summary>
+/// <param name="Elapsed">Time of the timed part.</param>
+/// <param name="FirstToken">Time from the sequence's start to the logits of the first token after its prompt (all sequences).</param>
+/// <param name="Eviction">Part of <paramref name="Elapsed"/> spent in eviction work.</param>
+/// <param name="KvBytes">Bytes of K and V at the end, all sequences.</param>
+/// <param name="LiveTokens">Live rows per KV head at the end, mean over layers, heads and sequences.</param>
+/// <param name="PeakMemory">Peak resident bytes of the process during the repetition.</param>
+internal sealed record DecodeSample(TimeSpan Elapsed, TimeSpan FirstToken, TimeSpan Eviction, long KvBytes, double LiveTokens, long PeakMemory);

@@ -1,0 +1,392 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using Equip.Kernels.Numerics;
+
+namespace Equip.Kernels.Attention;
+
+public static partial class DecodeAttention
+{
+    /// <summary>
+    /// 256-bit path. Sixteen registers hold eight accumulators: score tiles of 2 rows x 4 heads or 4 rows x 2 heads, value tiles of
+    /// 4 heads x 16 elements.
+    /// </summary>
+    internal readonly unsafe struct Avx2Path<TRow> : IDecodePath
+        where TRow : struct, ICacheRow
+    {
+        public static void PrepareQueries(float* queries, int group, int headDim, float scale, float* prepared)
+        {
+            Vector256<float> factor = Vector256.Create(scale * TRow.OperandScale);
+            for (long d = 0; d < (long)group * headDim; d += 16)
+            {
+                Vector256<float> low = Vector256.Load(queries + d) * factor, high = Vector256.Load(queries + d + 8) * factor;
+                if (TRow.Parts) (low, high) = Part(low, high);
+                low.StoreAligned(prepared + d);
+                high.StoreAligned(prepared + d + 8);
+            }
+        }
+
+        public static void Score(byte** rows, byte** ahead, int count, float* queries, int group, int headDim, float* scores)
+        {
+            int h = 0;
+            for (; h + 4 <= group; h += 4, queries += 4 * headDim, scores += 4 * DecodeBlock.Capacity, ahead = rows)
+                ScoreManyHeads<Four>(rows, ahead, count, queries, headDim, scores);
+            switch (group - h)
+            {
+                case 3: ScoreManyHeads<Three>(rows, ahead, count, queries, headDim, scores); break;
+                case 2: ScoreFewHeads<Two>(rows, ahead, count, queries, headDim, scores); break;
+                case 1: ScoreFewHeads<One>(rows, ahead, count, queries, headDim, scores); break;
+            }
+        }
+
+        public static void Softmax(float* scores, int count, int group, float* max, float* sum, float* rescale)
+        {
+            int h = 0;
+            for (; h + 4 <= group; h += 4, scores += 4 * DecodeBlock.Capacity) SoftmaxHeads<Four>(scores, count, max + h, sum + h, rescale + h);
+            switch (group - h)
+            {
+                case 3: SoftmaxHeads<Three>(scores, count, max + h, sum + h, rescale + h); break;
+                case 2: SoftmaxHeads<Two>(scores, count, max + h, sum + h, rescale + h); break;
+                case 1: SoftmaxHeads<One>(scores, count, max + h, sum + h, rescale + h); break;
+            }
+        }
+
+        public static void Accumulate(byte** rows, byte** ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums)
+        {
+            int h = 0;
+            for (; h + 4 <= group; h += 4, ahead = rows) AccumulateHeads<Four>(rows, ahead, count, probabilities + (h * DecodeBlock.Capacity), rescale + h, headDim, sums + (h * headDim));
+            probabilities += h * DecodeBlock.Capacity;
+            rescale += h;
+            sums += h * headDim;
+            switch (group - h)
+            {
+                case 3: AccumulateHeads<Three>(rows, ahead, count, probabilities, rescale, headDim, sums); break;
+                case 2: AccumulateHeads<Two>(rows, ahead, count, probabilities, rescale, headDim, sums); break;
+                case 1: AccumulateHeads<One>(rows, ahead, count, probabilities, rescale, headDim, sums); break;
+            }
+        }
+
+        public static void Finish(float* sums, int headDim, float factor, float* output)
+        {
+            Vector256<float> f = Vector256.Create(factor * TRow.ResultScale);
+            for (int d = 0; d < headDim; d += 16)
+            {
+                Vector256<float> low = Vector256.LoadAligned(sums + d) * f, high = Vector256.LoadAligned(sums + d + 8) * f;
+                if (TRow.Parts) (low, high) = Join(low, high);
+                low.Store(output + d);
+                high.Store(output + d + 8);
+            }
+        }
+
+        public static void AddScaled(float* source, float factor, int count, float* sums)
+        {
+            Vector256<float> f = Vector256.Create(factor);
+            for (int d = 0; d < count; d += 8) Fma.MultiplyAdd(Vector256.Load(source + d), f, Vector256.Load(sums + d)).Store(sums + d);
+        }
+
+        public static void ColumnWeights(float* scores, long headStride, int count, int group, float* max, float* inverse, float* weights)
+        {
+            for (int t = 0; t < count; t += 8)
+            {
+                Vector256<float> total = Vector256<float>.Zero;
+                for (int h = 0; h < group; h++)
+                    total = Fma.MultiplyAdd(VectorExp.Exp(Vector256.Load(scores + (h * headStride) + t) - Vector256.Create(max[h])), Vector256.Create(inverse[h]), total);
+                total.StoreAligned(weights + t);
+            }
+        }
+
+        // Three or four heads: two rows a tile, one accumulator for each row and head.
+        private static void ScoreManyHeads<THeads>(byte** rows, byte** ahead, int count, float* queries, int headDim, float* scores)
+            where THeads : struct, ITile
+        {
+            int rowBytes = headDim * TRow.Size;
+            for (int t = 0; t < count; t += 2)
+            {
+                // A last row without a pair stands for both; the second score is overwritten or ignored.
+                int second = t + 1 < count ? t + 1 : t;
+                byte* r0 = rows[t], r1 = rows[second], n0 = ahead[t], n1 = ahead[second];
+                Quad256 a = default, b = default;
+                float* q = queries;
+                for (int i = 0; i < rowBytes; i += 16 * TRow.Size, q += 16)
+                {
+                    Sse.Prefetch0(n0 + i);
+                    Sse.Prefetch0(n1 + i);
+                    TRow.Load(r0 + i, out Vector256<float> e0, out Vector256<float> o0);
+                    TRow.Load(r1 + i, out Vector256<float> e1, out Vector256<float> o1);
+                    MultiplyRows<THeads>(q, headDim, e0, e1, ref a, ref b);
+                    MultiplyRows<THeads>(q + 8, headDim, o0, o1, ref a, ref b);
+                }
+
+                Vector128<float> first = Scaled(a.Sum()), other = Scaled(b.Sum());
+                Vector128<float> low = Sse.UnpackLow(first, other), high = Sse.UnpackHigh(first, other);
+                Sse.StoreLow(scores + t, low);
+                Sse.StoreHigh(scores + DecodeBlock.Capacity + t, low);
+                Sse.StoreLow(scores + (2 * DecodeBlock.Capacity) + t, high);
+                if (THeads.Count > 3) Sse.StoreHigh(scores + (3 * DecodeBlock.Capacity) + t, high);
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void MultiplyRows<THeads>(float* queries, int headDim, Vector256<float> x, Vector256<float> y, ref Quad256 a, ref Quad256 b)
+            where THeads : struct, ITile
+        {
+            Vector256<float> q = Vector256.LoadAligned(queries);
+            a.V0 = Fma.MultiplyAdd(x, q, a.V0);
+            b.V0 = Fma.MultiplyAdd(y, q, b.V0);
+            q = Vector256.LoadAligned(queries + headDim);
+            a.V1 = Fma.MultiplyAdd(x, q, a.V1);
+            b.V1 = Fma.MultiplyAdd(y, q, b.V1);
+            q = Vector256.LoadAligned(queries + (2 * headDim));
+            a.V2 = Fma.MultiplyAdd(x, q, a.V2);
+            b.V2 = Fma.MultiplyAdd(y, q, b.V2);
+            if (THeads.Count < 4) return;
+            q = Vector256.LoadAligned(queries + (3 * headDim));
+            a.V3 = Fma.MultiplyAdd(x, q, a.V3);
+            b.V3 = Fma.MultiplyAdd(y, q, b.V3);
+        }
+
+        // One or two heads: four rows a tile. One head takes even and odd elements apart, to have eight chains as well.
+        private static void ScoreFewHeads<THeads>(byte** rows, byte** ahead, int count, float* queries, int headDim, float* scores)
+            where THeads : struct, ITile
+        {
+            int rowBytes = headDim * TRow.Size, last = count - 1;
+            for (int t = 0; t < count; t += 4)
+            {
+                int t1 = Math.Min(t + 1, last), t2 = Math.Min(t + 2, last), t3 = Math.Min(t + 3, last);
+                byte* r0 = rows[t], r1 = rows[t1], r2 = rows[t2], r3 = rows[t3];
+                byte* n0 = ahead[t], n1 = ahead[t1], n2 = ahead[t2], n3 = ahead[t3];
+                Quad256 a = default, b = default;
+                float* q = queries;
+                for (int i = 0; i < rowBytes; i += 16 * TRow.Size, q += 16)
+                {
+                    Sse.Prefetch0(n0 + i);
+                    Sse.Prefetch0(n1 + i);
+                    Sse.Prefetch0(n2 + i);
+                    Sse.Prefetch0(n3 + i);
+                    Vector256<float> qe = Vector256.LoadAligned(q), qo = Vector256.LoadAligned(q + 8);
+                    if (THeads.Count == 1)
+                    {
+                        MultiplyRow(r0 + i, qe, qo, ref a.V0, ref b.V0);
+                        MultiplyRow(r1 + i, qe, qo, ref a.V1, ref b.V1);
+                        MultiplyRow(r2 + i, qe, qo, ref a.V2, ref b.V2);
+                        MultiplyRow(r3 + i, qe, qo, ref a.V3, ref b.V3);
+                    }
+                    else
+                    {
+                        Vector256<float> pe = Vector256.LoadAligned(q + headDim), po = Vector256.LoadAligned(q + headDim + 8);
+                        MultiplyRow(r0 + i, qe, qo, pe, po, ref a.V0, ref b.V0);
+                        MultiplyRow(r1 + i, qe, qo, pe, po, ref a.V1, ref b.V1);
+                        MultiplyRow(r2 + i, qe, qo, pe, po, ref a.V2, ref b.V2);
+                        MultiplyRow(r3 + i, qe, qo, pe, po, ref a.V3, ref b.V3);
+                    }
+                }
+
+                if (THeads.Count == 1) a = new Quad256 { V0 = a.V0 + b.V0, V1 = a.V1 + b.V1, V2 = a.V2 + b.V2, V3 = a.V3 + b.V3 };
+                Scaled(a.Sum()).Store(scores + t);
+                if (THeads.Count > 1) Scaled(b.Sum()).Store(scores + DecodeBlock.Capacity + t);
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void MultiplyRow(byte* row, Vector256<float> even, Vector256<float> odd, ref Vector256<float> evenSum, ref Vector256<float> oddSum)
+        {
+            TRow.Load(row, out Vector256<float> e, out Vector256<float> o);
+            evenSum = Fma.MultiplyAdd(e, even, evenSum);
+            oddSum = Fma.MultiplyAdd(o, odd, oddSum);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void MultiplyRow(byte* row, Vector256<float> even, Vector256<float> odd, Vector256<float> otherEven, Vector256<float> otherOdd, ref Vector256<float> sum, ref Vector256<float> otherSum)
+        {
+            TRow.Load(row, out Vector256<float> e, out Vector256<float> o);
+            sum = Fma.MultiplyAdd(e, even, sum);
+            otherSum = Fma.MultiplyAdd(e, otherEven, otherSum);
+            sum = Fma.MultiplyAdd(o, odd, sum);
+            otherSum = Fma.MultiplyAdd(o, otherOdd, otherSum);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector128<float> Scaled(Vector128<float> sums) => TRow.ResultScale == 1 ? sums : sums * Vector128.Create(TRow.ResultScale);
+
+        private static void SoftmaxHeads<THeads>(float* scores, int count, float* max, float* sum, float* rescale)
+            where THeads : struct, ITile
+        {
+            int padded = (count + 7) & ~7;
+            Quad256 high = default;
+            high.V0 = high.V1 = high.V2 = high.V3 = Vector256.Create(float.MinValue);
+            high.V0 = Highest(scores, count, padded);
+            if (THeads.Count > 1) high.V1 = Highest(scores + DecodeBlock.Capacity, count, padded);
+            if (THeads.Count > 2) high.V2 = Highest(scores + (2 * DecodeBlock.Capacity), count, padded);
+            if (THeads.Count > 3) high.V3 = Highest(scores + (3 * DecodeBlock.Capacity), count, padded);
+            Vector128<float> before = Vector128.LoadAligned(max);
+            Vector128<float> now = Sse.Max(before, high.Max());
+            now.StoreAligned(max);
+            Vector128<float> factor = VectorExp.Exp((before - now).ToVector256Unsafe()).GetLower();
+            factor.StoreAligned(rescale);
+            Quad256 total = default;
+            total.V0 = Exponentiate(scores, padded, max[0]);
+            if (THeads.Count > 1) total.V1 = Exponentiate(scores + DecodeBlock.Capacity, padded, max[1]);
+            if (THeads.Count > 2) total.V2 = Exponentiate(scores + (2 * DecodeBlock.Capacity), padded, max[2]);
+            if (THeads.Count > 3) total.V3 = Exponentiate(scores + (3 * DecodeBlock.Capacity), padded, max[3]);
+            ((Vector128.LoadAligned(sum) * factor) + total.Sum()).StoreAligned(sum);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<float> Highest(float* scores, int count, int padded)
+        {
+            for (int t = count; t < padded; t++) scores[t] = float.NegativeInfinity;
+            Vector256<float> high = Vector256.Create(float.MinValue);
+            for (int t = 0; t < padded; t += 8) high = Avx.Max(high, Vector256.LoadAligned(scores + t));
+            return high;
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<float> Exponentiate(float* scores, int padded, float max)
+        {
+            Vector256<float> total = Vector256<float>.Zero;
+            for (int t = 0; t < padded; t += 8)
+            {
+                Vector256<float> p = VectorExp.Exp(Vector256.LoadAligned(scores + t) - Vector256.Create(max));
+                (TRow.OperandScale == 1 ? p : p * Vector256.Create(TRow.OperandScale)).StoreAligned(scores + t);
+                total += p;
+            }
+
+            return total;
+        }
+
+        private static void AccumulateHeads<THeads>(byte** rows, byte** ahead, int count, float* probabilities, float* rescale, int headDim, float* sums)
+            where THeads : struct, ITile
+        {
+            for (int d = 0; d < headDim; d += 16) AccumulateSlice<THeads>(rows, ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
+        }
+
+        // 16 elements of every row. With one or two heads the spare accumulators take other rows.
+        private static void AccumulateSlice<THeads>(byte** rows, byte** ahead, int count, int offset, float* probabilities, float* rescale, int headDim, float* sums)
+            where THeads : struct, ITile
+        {
+            Pair256 a0 = Pair256.Load(sums, rescale[0]), a1 = default, a2 = default, a3 = default;
+            if (THeads.Count > 1) a1 = Pair256.Load(sums + headDim, rescale[1]);
+            if (THeads.Count > 2) a2 = Pair256.Load(sums + (2 * headDim), rescale[2]);
+            if (THeads.Count > 3) a3 = Pair256.Load(sums + (3 * headDim), rescale[3]);
+            float* p0 = probabilities, p1 = p0 + DecodeBlock.Capacity, p2 = p1 + DecodeBlock.Capacity, p3 = p2 + DecodeBlock.Capacity;
+            int t = 0;
+            if (THeads.Count == 1)
+            {
+                for (; t + 4 <= count; t += 4)
+                {
+                    a0.Add(LoadRow(rows[t], ahead[t], offset), p0[t]);
+                    a1.Add(LoadRow(rows[t + 1], ahead[t + 1], offset), p0[t + 1]);
+                    a2.Add(LoadRow(rows[t + 2], ahead[t + 2], offset), p0[t + 2]);
+                    a3.Add(LoadRow(rows[t + 3], ahead[t + 3], offset), p0[t + 3]);
+                }
+            }
+
+            if (THeads.Count == 2)
+            {
+                for (; t + 2 <= count; t += 2)
+                {
+                    Pair256 row = LoadRow(rows[t], ahead[t], offset);
+                    a0.Add(row, p0[t]);
+                    a1.Add(row, p1[t]);
+                    row = LoadRow(rows[t + 1], ahead[t + 1], offset);
+                    a2.Add(row, p0[t + 1]);
+                    a3.Add(row, p1[t + 1]);
+                }
+            }
+
+            for (; t < count; t++)
+            {
+                Pair256 row = LoadRow(rows[t], ahead[t], offset);
+                a0.Add(row, p0[t]);
+                if (THeads.Count > 1) a1.Add(row, p1[t]);
+                if (THeads.Count > 2) a2.Add(row, p2[t]);
+                if (THeads.Count > 3) a3.Add(row, p3[t]);
+            }
+
+            if (THeads.Count == 1) a0 = a0 + a1 + (a2 + a3);
+            if (THeads.Count == 2) (a0, a1) = (a0 + a2, a1 + a3);
+            a0.Store(sums);
+            if (THeads.Count > 1) a1.Store(sums + headDim);
+            if (THeads.Count > 2) a2.Store(sums + (2 * headDim));
+            if (THeads.Count > 3) a3.Store(sums + (3 * headDim));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Pair256 LoadRow(byte* row, byte* ahead, int offset)
+        {
+            Sse.Prefetch0(ahead + offset);
+            Pair256 pair = default;
+            TRow.Load(row + offset, out pair.Even, out pair.Odd);
+            return pair;
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static (Vector256<float> Even, Vector256<float> Odd) Part(Vector256<float> low, Vector256<float> high)
+        {
+            Vector256<double> even = Avx.Shuffle(low, high, 0x88).AsDouble(), odd = Avx.Shuffle(low, high, 0xDD).AsDouble();
+            return (Avx2.Permute4x64(even, 0xD8).AsSingle(), Avx2.Permute4x64(odd, 0xD8).AsSingle());
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static (Vector256<float> Low, Vector256<float> High) Join(Vector256<float> even, Vector256<float> odd)
+        {
+            Vector256<float> low = Avx.UnpackLow(even, odd), high = Avx.UnpackHigh(even, odd);
+            return (Avx.Permute2x128(low, high, 0x20), Avx.Permute2x128(low, high, 0x31));
+        }
+
+        private struct Pair256
+        {
+            public Vector256<float> Even, Odd;
+
+            [MethodImpl(MethodImplOptions.AggressiveInlining)]
+            public static Pair256 operator +(in Pair256 a, in Pair256 b) => new() { Even = a.Even + b.Even, Odd = a.Odd + b.Odd };
+
+            [MethodImpl(MethodImplOptions.AggressiveInlining)]
+            public static Pair256 Load(float* sums, float rescale)
+            {
+                Vector256<float> factor = Vector256.Create(rescale);
+                return new Pair256 { Even = Vector256.LoadAligned(sums) * factor, Odd = Vector256.LoadAligned(sums + 8) * factor };
+            }
+
+            [MethodImpl(MethodImplOptions.AggressiveInlining)]
+            public void Add(in Pair256 row, float probability)
+            {
+                Vector256<float> p = Vector256.Create(probability);
+                Even = Fma.MultiplyAdd(row.Even, p, Even);
+                Odd = Fma.MultiplyAdd(row.Odd, p, Odd);
+            }
+
+            [MethodImpl(MethodImplOptions.AggressiveInlining)]
+            public readonly void Store(float* sums)
+            {
+                Even.StoreAligned(sums);
+                Odd.StoreAligned(sums + 8);
+            }
+        }
+
+        private struct Quad256
+        {
+            public Vector256<float> V0, V1, V2, V3;
+
+            /// <summary>The four horizontal sums.</summary>
+            [MethodImpl(MethodImplOptions.AggressiveInlining)]
+            public readonly Vector128<float> Sum()
+            {
+                Vector256<float> ab = Avx.UnpackLow(V0, V1) + Avx.UnpackHigh(V0, V1);
+                Vector256<float> cd = Avx.UnpackLow(V2, V3) + Avx.UnpackHigh(V2, V3);
+                Vector256<float> all = Avx.Shuffle(ab, cd, 0x44) + Avx.Shuffle(ab, cd, 0xEE);
+                return all.GetLower() + all.GetUpper();
+            }
+
+            /// <summary>The four horizontal maxima; NaN may or may not be seen.</summary>
+            [MethodImpl(MethodImplOptions.AggressiveInlining)]
+            public readonly Vector128<float> Max()
+            {
+                Vector256<float> ab = Avx.Max(Avx.UnpackLow(V0, V1), Avx.UnpackHigh(V0, V1));
+                Vector256<float> cd = Avx.Max(Avx.UnpackLow(V2, V3), Avx.UnpackHigh(V2, V3));
+                Vector256<float> all = Avx.Max(Avx.Shuffle(ab, cd, 0x44), Avx.Shuffle(ab, cd, 0xEE));
+                return Sse.Max(all.GetLower(), all.GetUpper());
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+namespace Equip.Kernels.Attention;
+
+/// <summary>
+/// The rows that one step of the online softmax takes, wherever they lie: pages, short runs, several places of a long run.
+/// Kernels find each row by pointer.
+/// </summary>
+internal unsafe struct DecodeBlock
+{
+    /// <summary>Most rows of a block.</summary>
+    public const int Capacity = 64;
+
+    /// <summary>K rows, then V rows. Entries past <see cref="Count"/> may be prefetched, nothing else.</summary>
+    public fixed long Keys[Capacity], Values[Capacity];
+
+    /// <summary>Per piece (consecutive rows of one run): its queries.</summary>
+    public fixed long PieceQueries[Capacity];
+
+    /// <summary>Per piece: its first row, counted from the start of the part.</summary>
+    public fixed long PieceRow[Capacity];
+
+    /// <summary>Per piece: its first place in the block; one more for the end.</summary>
+    public fixed int PieceFirst[Capacity + 1];
+
+    /// <summary>Pieces.</summary>
+    public int Pieces;
+
+    /// <summary>Rows.</summary>
+    public int Count;
+
+    /// <summary>Empties the block.</summary>
+    public void Clear() => Count = Pieces = PieceFirst[0] = 0;
+
+    /// <summary>Appends <paramref name="count"/> rows of <paramref name="run"/> from <paramref name="row"/>.</summary>
+    public void Add(AttentionRun* run, long row, int count, int rowBytes, long partRow)
+    {
+        long key = (long)run->Keys + (row * rowBytes), value = (long)run->Values + (row * rowBytes);
+        for (int i = Count; i < Count + count; i++, key += rowBytes, value += rowBytes)
+        {
+            Keys[i] = key;
+            Values[i] = value;
+        }
+
+        PieceQueries[Pieces] = (long)run->Queries;
+        PieceRow[Pieces] = partRow;
+        Count += count;
+        PieceFirst[++Pieces] = Count;
+    }
+
+    /// <summary>Gives the unused entries an address that can be prefetched: the last row, or any.</summary>
+    public void Pad()
+    {
+        for (int i = Math.Max(Count, 1); i < Capacity; i++)
+        {
+            Keys[i] = Keys[i - 1];
+            Values[i] = Values[i - 1];
+        }
+    }
+}

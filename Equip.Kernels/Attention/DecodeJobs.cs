@@ -1,0 +1,179 @@
+using Equip.Kernels.Dispatch;
+using Equip.Kernels.Numerics;
+
+namespace Equip.Kernels.Attention;
+
+/// <summary>Attends to the parts of a chunk.</summary>
+internal unsafe struct AttendJob<TPath> : IParallelJob
+    where TPath : struct, IDecodePath
+{
+    public DecodeCall Call;
+
+    public readonly void Execute(int chunk, int worker)
+    {
+        DecodeWorker memory = Call.Worker(worker);
+        for (int part = Call.FirstPart[chunk]; part < Call.FirstPart[chunk + 1]; part++)
+        {
+            Attend(part, memory);
+            Finish(part, memory);
+        }
+    }
+
+    // The next block is scored between a block's softmax and its values, so that each step starts while the one before, which it does
+    // not depend on, drains. While K is read, V of the block that follows is fetched, and the other way round.
+    private readonly void Attend(int part, in DecodeWorker memory)
+    {
+        memory.Clear(Call.Group, Call.HeadDim);
+        DecodeRows rows = new(Call.Runs, Call.Parts[part], Call.RowBytes);
+        DecodeBlock* block = memory.Blocks, next = block + 1, afterNext = block + 2;
+        float* scores = memory.Scores, nextScores = memory.NextScores, prepared = null;
+        rows.Next(block);
+        rows.Next(next);
+        Score(block, next->Keys, memory.Queries, ref prepared, scores);
+        while (block->Count > 0)
+        {
+            rows.Next(afterNext);
+            if (Call.KeepsScores) Keep(part, block, scores);
+            TPath.Softmax(scores, block->Count, Call.Group, memory.Max, memory.Sum, memory.Rescale);
+            Score(next, block->Values, memory.Queries, ref prepared, nextScores);
+            TPath.Accumulate((byte**)block->Values, (byte**)afterNext->Keys, block->Count, scores, memory.Rescale, Call.Group, Call.HeadDim, memory.Values);
+            DecodeBlock* done = block;
+            block = next;
+            next = afterNext;
+            afterNext = done;
+            float* spent = scores;
+            scores = nextScores;
+            nextScores = spent;
+        }
+    }
+
+    // Neighbouring pieces with the same queries are scored together.
+    private readonly void Score(DecodeBlock* block, long* ahead, float* queries, ref float* prepared, float* scores)
+    {
+        for (int piece = 0; piece < block->Pieces;)
+        {
+            float* wanted = (float*)block->PieceQueries[piece];
+            int first = block->PieceFirst[piece];
+            do piece++;
+            while (piece < block->Pieces && (float*)block->PieceQueries[piece] == wanted);
+            if (wanted != prepared) TPath.PrepareQueries(wanted, Call.Group, Call.HeadDim, Call.Scale, queries);
+            prepared = wanted;
+            TPath.Score((byte**)(block->Keys + first), (byte**)(ahead + first), block->PieceFirst[piece] - first, queries, Call.Group, Call.HeadDim, scores + first);
+        }
+    }
+
+    // The block's scores, back in the order of the part's rows.
+    private readonly void Keep(int part, DecodeBlock* block, float* scores)
+    {
+        float* kept = Call.Scores(part);
+        for (int h = 0; h < Call.Group; h++, kept += Call.ScoreStride(part), scores += DecodeBlock.Capacity)
+        {
+            for (int piece = 0; piece < block->Pieces; piece++)
+            {
+                int first = block->PieceFirst[piece], count = block->PieceFirst[piece + 1] - first;
+                new ReadOnlySpan<float>(scores + first, count).CopyTo(new Span<float>(kept + block->PieceRow[piece], count));
+            }
+        }
+    }
+
+    private readonly void Finish(int part, in DecodeWorker memory)
+    {
+        ref DecodePart of = ref Call.Parts[part];
+        int group = Call.Group, headDim = Call.HeadDim;
+        if (of.Partial >= 0)
+        {
+            float* partial = Call.Partial(of);
+            new ReadOnlySpan<float>(memory.Max, group).CopyTo(new Span<float>(partial, group));
+            new ReadOnlySpan<float>(memory.Sum, group).CopyTo(new Span<float>(partial + group, group));
+            for (int h = 0; h < group; h++) TPath.Finish(memory.Values + (h * headDim), headDim, 1, partial + (2 * group) + (h * headDim));
+            return;
+        }
+
+        float* output = Call.Output + ((long)of.Stream * group * headDim);
+        for (int h = 0; h < group; h++)
+        {
+            memory.Sum[h] = memory.Sum[h] == 0 ? 0 : 1 / memory.Sum[h];
+            TPath.Finish(memory.Values + (h * headDim), headDim, memory.Sum[h], output + (h * headDim));
+        }
+
+        if (Call.KeepsScores) DecodeWeights<TPath>.Write(Call, part, memory.Max, memory.Sum, memory.Scores);
+    }
+}
+
+/// <summary>Merges the partial results of one head of one cut stream, always in the order of its rows.</summary>
+internal unsafe struct MergeJob<TPath> : IParallelJob
+    where TPath : struct, IDecodePath
+{
+    public DecodeCall Call;
+
+    public readonly void Execute(int chunk, int worker)
+    {
+        int group = Call.Group, headDim = Call.HeadDim, head = chunk % group;
+        DecodePart* first = Call.Parts + Call.CutParts[chunk / group], end = first;
+        float max = float.MinValue, sum = 0;
+        for (; end < Call.Parts + Call.FirstPart[Call.Chunks] && end->Stream == first->Stream; end++)
+            if (Call.Partial(*end)[head] > max) max = Call.Partial(*end)[head];
+        for (DecodePart* part = first; part < end; part++)
+        {
+            float* partial = Call.Partial(*part);
+            sum += partial[group + head] * VectorExp.Exp(partial[head] - max);
+        }
+
+        float inverse = sum == 0 ? 0 : 1 / sum;
+        float* output = Call.Output + ((((long)first->Stream * group) + head) * headDim);
+        new Span<float>(output, headDim).Clear();
+        for (DecodePart* part = first; part < end; part++)
+        {
+            float* partial = Call.Partial(*part);
+            TPath.AddScaled(partial + (2 * group) + (head * headDim), VectorExp.Exp(partial[head] - max) * inverse, headDim, output);
+            partial[head] = max;
+            partial[group + head] = inverse;
+        }
+    }
+}
+
+/// <summary>Column weights of the cut streams, when their merged maxima and sums are known.</summary>
+internal unsafe struct WeightsJob<TPath> : IParallelJob
+    where TPath : struct, IDecodePath
+{
+    public DecodeCall Call;
+
+    public readonly void Execute(int chunk, int worker)
+    {
+        for (int part = Call.FirstPart[chunk]; part < Call.FirstPart[chunk + 1]; part++)
+        {
+            if (Call.Parts[part].Partial < 0) continue;
+            float* partial = Call.Partial(Call.Parts[part]);
+            DecodeWeights<TPath>.Write(Call, part, partial, partial + Call.Group, Call.Worker(worker).Scores);
+        }
+    }
+}
+
+/// <summary>Turns kept scores into column weights.</summary>
+internal static unsafe class DecodeWeights<TPath>
+    where TPath : struct, IDecodePath
+{
+    /// <summary>Writes the weights of a part's rows to the runs that want them; <paramref name="buffer"/> holds a block.</summary>
+    public static void Write(in DecodeCall call, int part, float* max, float* inverse, float* buffer)
+    {
+        float* kept = call.Scores(part);
+        AttentionRun* run = call.Runs + call.Parts[part].Run;
+        int row = call.Parts[part].Skip;
+        for (long left = call.Parts[part].Rows; left > 0;)
+        {
+            int count = (int)Math.Min(Math.Min(run->Tokens - row, DecodeBlock.Capacity), left);
+            if (run->ColumnWeights != null && count > 0)
+            {
+                TPath.ColumnWeights(kept, call.ScoreStride(part), count, call.Group, max, inverse, buffer);
+                new ReadOnlySpan<float>(buffer, count).CopyTo(new Span<float>(run->ColumnWeights + row, count));
+            }
+
+            kept += count;
+            left -= count;
+            row += count;
+            if (row != run->Tokens) continue;
+            run++;
+            row = 0;
+        }
+    }
+}

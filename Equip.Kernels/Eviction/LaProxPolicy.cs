@@ -1,0 +1,45 @@
+namespace Equip.Kernels.Eviction;
+
+/// <summary>
+/// LaProx (arXiv 2605.07234): a row's score approximates what the layer's output loses with it, |A[:, i]|_2 |v_i W_O|_2 over the last
+/// <c>window</c> queries, pooled; each layer's scores are divided by their sum, and one top-k over all rows of all heads and layers
+/// decides. It is made layer by layer (<see cref="StreamedTopK"/>), so that the memory needed is the kept rows and one layer. Pooling
+/// is after the product, the sum leaves the window out, keys keep their positions, and the group is read as <see cref="ScoreReading.Joint"/>
+/// unless told otherwise: the paper leaves these open. Its settings are window 32 and average over 7.
+/// </summary>
+public sealed class LaProxPolicy : ScoredPolicy
+{
+    /// <summary>Makes the policy of one sequence.</summary>
+    /// <exception cref="ArgumentException">A parameter is out of its range, or the budget leaves nothing to choose.</exception>
+    public LaProxPolicy(PolicyOptions options)
+        : base(options, Description, ScoringDefaults.Window32Pool7 with { Allocation = Allocation.Model, AllocationIsOpen = true, Reading = ScoreReading.Joint })
+    {
+    }
+
+    /// <summary>The policy's row in the table.</summary>
+    public static PolicyInfo Description { get; } = new()
+    {
+        Name = "laprox",
+        Paper = "LaProx, arXiv 2605.07234",
+        Lossy = true,
+        QueryAware = true,
+        ActsAtPrefill = true,
+        ActsAtDecode = false,
+        Positions = "original",
+        Guesses = "which W_O stands for a group (--reading); pooling after the product; the sum without the window",
+    };
+
+    internal override float[] Score(PromptLayer prompt, int first, int candidates)
+        => Pool(prompt, WindowRecipes.Score(prompt, Recipe(Scoring.Reading), Queries(prompt), first, candidates));
+
+    private static ScoreRecipe Recipe(ScoreReading reading) => reading switch
+    {
+        ScoreReading.Mean => new(ColumnReduction.L2, GroupReduction.MeanAttention, ValueTerm.Output2),
+        ScoreReading.Product => new(ColumnReduction.L2, GroupReduction.Sum, ValueTerm.Output2),
+        ScoreReading.Exact => new(ColumnReduction.L2, GroupReduction.Exact, ValueTerm.Output2),
+        ScoreReading.SummedWeights => new(ColumnReduction.L2, GroupReduction.MeanAttention, ValueTerm.SummedOutput2),
+        ScoreReading.Attention => new(ColumnReduction.L2, GroupReduction.MeanAttention, ValueTerm.None),
+        ScoreReading.Value => new(ColumnReduction.L2, GroupReduction.MeanAttention, ValueTerm.Norm2),
+        _ => new(ColumnReduction.L2, GroupReduction.MeanAttention, ValueTerm.JointOutput2),
+    };
+}

@@ -1,0 +1,14 @@
+namespace Equip.Kernels.Eviction;
+
+/// <summary>How the scores of neighbouring tokens are smoothed before the choice.</summary>
+public enum PoolMode
+{
+    /// <summary>As the policy's paper has it.</summary>
+    Policy,
+
+    /// <summary>The mean over the kernel; beyond the candidates counts as 0.</summary>
+    Average,
+
+    /// <summary>The largest inside the kernel.</summary>
+    Max,
+}

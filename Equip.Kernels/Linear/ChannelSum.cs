@@ -1,0 +1,125 @@
+using Equip.Kernels.Dispatch;
+using Equip.Kernels.Numerics;
+
+namespace Equip.Kernels.Linear;
+
+/// <summary>
+/// y = sum of scaled rows. The list of rows is cut into parts and the columns into blocks; each part sums its rows, four at
+/// a time, into floats of its own, and then the parts are added in their order. The cuts depend on the shape alone.
+/// </summary>
+internal static unsafe class ChannelSum
+{
+    // Sums of a block stay in the first-level cache.
+    private const int BlockColumns = 2048;
+
+    private const int PartBytes = 128 << 10;
+    private const int MaxParts = 16;
+
+    public static void Add(KernelContext context, in WeightMatrix weights, int* list, int count, float* activations, float* output, bool accumulate)
+    {
+        long bytes = (long)count * weights.Columns * weights.Type.Size();
+        Call call = new()
+        {
+            Context = context,
+            Rows = new RowSource(weights, list, count),
+            Parts = (int)Math.Clamp(bytes / PartBytes, 1, MaxParts),
+            Activations = activations,
+            Output = output,
+            Accumulate = accumulate,
+        };
+        LinearPath.Run(context.Isa, weights.Type, ref call);
+    }
+
+    private struct Call : ILinearCall
+    {
+        public KernelContext Context;
+        public RowSource Rows;
+        public int Parts;
+        public float* Activations, Output;
+        public bool Accumulate;
+
+        public readonly void Run<TLanes, TVector, TWeights>()
+            where TLanes : struct, ILinearLanes<TVector>
+            where TVector : unmanaged
+            where TWeights : struct, IStoredWeights
+        {
+            int blocks = (int)(((long)Rows.Columns + BlockColumns - 1) / BlockColumns);
+            Job<TLanes, TVector, TWeights> job = new()
+            {
+                Rows = Rows,
+                Blocks = blocks,
+                Parts = Parts,
+                Activations = Activations,
+                Output = Output,
+                Accumulate = Accumulate,
+                Sums = (float*)Context.SharedScratch((long)Parts * blocks * BlockColumns * sizeof(float)),
+            };
+            Context.Pool.Run(in job, Parts * blocks);
+            Finish<TLanes, TVector, TWeights> finish = new() { Of = job };
+            Context.Pool.Run(in finish, blocks);
+        }
+    }
+
+    private struct Job<TLanes, TVector, TWeights> : IParallelJob
+        where TLanes : struct, ILinearLanes<TVector>
+        where TVector : unmanaged
+        where TWeights : struct, IStoredWeights
+    {
+        public RowSource Rows;
+        public int Blocks, Parts;
+        public float* Activations, Output, Sums;
+        public bool Accumulate;
+
+        public readonly void Execute(int chunk, int worker)
+        {
+            int part = chunk / Blocks, block = chunk % Blocks;
+            long first = (long)Rows.Count * part / Parts, end = (long)Rows.Count * (part + 1) / Parts;
+            nint column = (nint)block * BlockColumns, columns = Math.Min(BlockColumns, Rows.Columns - column);
+            float* sums = Sums + ((long)chunk * BlockColumns);
+            if (AddRows<Count0>(first, end, column, columns, sums)) AddRows<Count1>(first, end, column, columns, sums);
+        }
+
+        private readonly bool AddRows<TExact>(long first, long end, nint column, nint columns, float* sums)
+            where TExact : struct, ICount
+        {
+            new Span<float>(sums, (int)columns).Clear();
+            nint whole = columns / ChannelRows<TLanes, TVector, TWeights>.Step * ChannelRows<TLanes, TVector, TWeights>.Step;
+            bool unusual = false;
+            for (long row = first; row < end; row += RowGroup.Rows)
+            {
+                RowGroup group = Rows.Group(row, column);
+                Rows.StreamAhead(ref group, whole, row + RowGroup.Rows, column);
+                int count = (int)Math.Min(RowGroup.Rows, end - row);
+                float* factors = Activations + row;
+                unusual |= count switch
+                {
+                    1 => ChannelRows<TLanes, TVector, TWeights>.Add<Count1, TExact>(in group, factors, whole, sums),
+                    2 => ChannelRows<TLanes, TVector, TWeights>.Add<Count2, TExact>(in group, factors, whole, sums),
+                    3 => ChannelRows<TLanes, TVector, TWeights>.Add<Count3, TExact>(in group, factors, whole, sums),
+                    _ => ChannelRows<TLanes, TVector, TWeights>.Add<Count4, TExact>(in group, factors, whole, sums),
+                };
+                for (int i = 0; i < count && whole < columns; i++)
+                {
+                    for (nint c = whole; c < columns; c++) sums[c] += factors[i] * TWeights.At(Rows.Row(row + i), column + c);
+                }
+            }
+
+            return unusual;
+        }
+    }
+
+    private struct Finish<TLanes, TVector, TWeights> : IParallelJob
+        where TLanes : struct, ILinearLanes<TVector>
+        where TVector : unmanaged
+        where TWeights : struct, IStoredWeights
+    {
+        public Job<TLanes, TVector, TWeights> Of;
+
+        public readonly void Execute(int chunk, int worker)
+        {
+            nint column = (nint)chunk * BlockColumns, columns = Math.Min(BlockColumns, Of.Rows.Columns - column);
+            float* sums = Of.Sums + ((long)chunk * BlockColumns);
+            ChannelRows<TLanes, TVector, TWeights>.Finish(sums, (nint)Of.Blocks * BlockColumns, Of.Parts, columns, Of.Output + column, Of.Accumulate);
+        }
+    }
+}

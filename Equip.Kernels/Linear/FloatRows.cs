@@ -1,0 +1,188 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace Equip.Kernels.Linear;
+
+/// <summary>Rows of f32, f16 or bf16 against one to four float32 inputs.</summary>
+internal readonly unsafe struct FloatRows<TLanes, TVector, TWeights> : IRowKernel
+    where TLanes : struct, ILinearLanes<TVector>
+    where TVector : unmanaged
+    where TWeights : struct, IStoredWeights
+{
+    public static int Size => TWeights.Size;
+
+    public static int Step => 2 * TLanes.Width;
+
+    public static int MaxInputs => TLanes.MaxInputs;
+
+    public static bool Packs => TWeights.Splits;
+
+    public static long PackedBytes(nint columns, int count) => ((columns * count * sizeof(float)) + 63) & ~63L;
+
+    public static void Pack(float* input, nint stride, int count, nint columns, byte* packed)
+    {
+        float* destination = (float*)packed;
+        for (nint column = 0; column < columns; column += Step)
+        {
+            for (int i = 0; i < count; i++, destination += Step)
+            {
+                float* source = input + (i * stride) + column;
+                TVector first, second;
+                if (TWeights.Splits)
+                {
+                    TLanes.Split(source, out first, out second);
+                }
+                else
+                {
+                    first = TLanes.Load(source);
+                    second = TLanes.Load(source + TLanes.Width);
+                }
+
+                if (TWeights.Lift != 1)
+                {
+                    first = TLanes.Multiply(first, TLanes.Broadcast(TWeights.Lift));
+                    second = TLanes.Multiply(second, TLanes.Broadcast(TWeights.Lift));
+                }
+
+                TLanes.Store(destination, first);
+                TLanes.Store(destination + TLanes.Width, second);
+            }
+        }
+    }
+
+    public static void Run<TInputs>(in RowGroup group, byte* packed, nint columns, float* sums)
+        where TInputs : struct, ICount
+    {
+        if (Sum<TInputs, Count0>(in group, (float*)packed, columns, sums)) Sum<TInputs, Count1>(in group, (float*)packed, columns, sums);
+    }
+
+    public static float Tail(byte* row, float* input, nint from, nint to)
+    {
+        float sum = 0;
+        for (nint column = from; column < to; column++) sum += TWeights.At(row, column) * input[column];
+        return sum;
+    }
+
+    /// <summary>Returns whether a weight was met that only the exact (TExact = 1) way of loading gets right.</summary>
+    private static bool Sum<TInputs, TExact>(in RowGroup group, float* inputs, nint columns, float* sums)
+        where TInputs : struct, ICount
+        where TExact : struct, ICount
+    {
+        byte* row0 = group.Row0, row1 = group.Row1, row2 = group.Row2, row3 = group.Row3;
+        byte* ahead0 = group.Ahead0, ahead1 = group.Ahead1, ahead2 = group.Ahead2, ahead3 = group.Ahead3;
+        TVector sum00 = default, sum01 = default, sum02 = default, sum03 = default;
+        TVector sum10 = default, sum11 = default, sum12 = default, sum13 = default;
+        TVector sum20 = default, sum21 = default, sum22 = default, sum23 = default;
+        TVector sum30 = default, sum31 = default, sum32 = default, sum33 = default;
+        TVector seen = default;
+        nint column = 0, end = group.Split;
+        while (column < columns)
+        {
+            if (column == group.Split)
+            {
+                ahead0 = group.Next0;
+                ahead1 = group.Next1;
+                ahead2 = group.Next2;
+                ahead3 = group.Next3;
+                end = columns;
+            }
+
+            do
+            {
+                Prefetch(ahead0, column);
+                Prefetch(ahead1, column);
+                Prefetch(ahead2, column);
+                Prefetch(ahead3, column);
+                TVector first0 = TLanes.Load(inputs), second0 = TLanes.Load(inputs + TLanes.Width);
+                TVector first1 = default, second1 = default, first2 = default, second2 = default, first3 = default, second3 = default;
+                if (TInputs.Value > 1)
+                {
+                    first1 = TLanes.Load(inputs + (2 * TLanes.Width));
+                    second1 = TLanes.Load(inputs + (3 * TLanes.Width));
+                }
+
+                if (TInputs.Value > 2)
+                {
+                    first2 = TLanes.Load(inputs + (4 * TLanes.Width));
+                    second2 = TLanes.Load(inputs + (5 * TLanes.Width));
+                }
+
+                if (TInputs.Value > 3)
+                {
+                    first3 = TLanes.Load(inputs + (6 * TLanes.Width));
+                    second3 = TLanes.Load(inputs + (7 * TLanes.Width));
+                }
+
+                Load<TExact>(row0, column, out TVector first, out TVector second, ref seen);
+                Add<TInputs>(first, first0, first1, first2, first3, ref sum00, ref sum01, ref sum02, ref sum03);
+                AddSecond<TInputs>(second, second0, second1, second2, second3, ref sum00, ref sum01, ref sum02, ref sum03);
+                Load<TExact>(row1, column, out first, out second, ref seen);
+                Add<TInputs>(first, first0, first1, first2, first3, ref sum10, ref sum11, ref sum12, ref sum13);
+                AddSecond<TInputs>(second, second0, second1, second2, second3, ref sum10, ref sum11, ref sum12, ref sum13);
+                Load<TExact>(row2, column, out first, out second, ref seen);
+                Add<TInputs>(first, first0, first1, first2, first3, ref sum20, ref sum21, ref sum22, ref sum23);
+                AddSecond<TInputs>(second, second0, second1, second2, second3, ref sum20, ref sum21, ref sum22, ref sum23);
+                Load<TExact>(row3, column, out first, out second, ref seen);
+                Add<TInputs>(first, first0, first1, first2, first3, ref sum30, ref sum31, ref sum32, ref sum33);
+                AddSecond<TInputs>(second, second0, second1, second2, second3, ref sum30, ref sum31, ref sum32, ref sum33);
+                inputs += Step * TInputs.Value;
+                column += Step;
+            }
+            while (column < end);
+        }
+
+        if (TInputs.Value == 1)
+        {
+            sum00 = TLanes.Add(sum00, sum01);
+            sum10 = TLanes.Add(sum10, sum11);
+            sum20 = TLanes.Add(sum20, sum21);
+            sum30 = TLanes.Add(sum30, sum31);
+        }
+
+        TLanes.SumLanes(sum00, sum10, sum20, sum30, sums);
+        if (TInputs.Value > 1) TLanes.SumLanes(sum01, sum11, sum21, sum31, sums + 4);
+        if (TInputs.Value > 2) TLanes.SumLanes(sum02, sum12, sum22, sum32, sums + 8);
+        if (TInputs.Value > 3) TLanes.SumLanes(sum03, sum13, sum23, sum33, sums + 12);
+        if (TWeights.Lift != 1)
+        {
+            for (int i = 0; i < RowGroup.Rows * TInputs.Value; i++) sums[i] *= TWeights.Lift;
+        }
+
+        return TExact.Value == 0 && TWeights.MetUnusual<TLanes, TVector>(seen);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Load<TExact>(byte* row, nint column, out TVector first, out TVector second, ref TVector seen)
+        where TExact : struct, ICount
+    {
+        if (TExact.Value > 0) TWeights.Load<TLanes, TVector>(row, column, out first, out second);
+        else TWeights.LoadUsual<TLanes, TVector>(row, column, out first, out second, ref seen);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch(byte* ahead, nint column)
+    {
+        if (TLanes.Width == 1) return;
+        Sse.Prefetch0(ahead + (column * TWeights.Size));
+        if (2 * TLanes.Width * TWeights.Size > 64) Sse.Prefetch0(ahead + (column * TWeights.Size) + 64);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add<TInputs>(TVector weights, TVector input0, TVector input1, TVector input2, TVector input3, ref TVector sum0, ref TVector sum1, ref TVector sum2, ref TVector sum3)
+        where TInputs : struct, ICount
+    {
+        sum0 = TLanes.MultiplyAdd(weights, input0, sum0);
+        if (TInputs.Value > 1) sum1 = TLanes.MultiplyAdd(weights, input1, sum1);
+        if (TInputs.Value > 2) sum2 = TLanes.MultiplyAdd(weights, input2, sum2);
+        if (TInputs.Value > 3) sum3 = TLanes.MultiplyAdd(weights, input3, sum3);
+    }
+
+    // One input alone has registers to spare: a second set of sums halves the chain of dependent additions.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddSecond<TInputs>(TVector weights, TVector input0, TVector input1, TVector input2, TVector input3, ref TVector sum0, ref TVector sum1, ref TVector sum2, ref TVector sum3)
+        where TInputs : struct, ICount
+    {
+        if (TInputs.Value == 1) sum1 = TLanes.MultiplyAdd(weights, input0, sum1);
+        else Add<TInputs>(weights, input0, input1, input2, input3, ref sum0, ref sum1, ref sum2, ref sum3);
+    }
+}

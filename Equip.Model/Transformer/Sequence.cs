@@ -1,0 +1,59 @@
+using Equip.Kernels.Eviction;
+using Equip.Kernels.KvCache;
+
+namespace Equip.Model.Transformer;
+
+/// <summary>One sequence: its cache, its policy and the number of tokens it has seen.</summary>
+public sealed class Sequence : IDisposable
+{
+    private readonly Func<IEvictionPolicy> _createPolicy;
+
+    internal Sequence(CpuExecutor owner, CacheOptions options, SequenceCache cache, CacheStrategy strategy, Func<IEvictionPolicy> createPolicy)
+    {
+        Owner = owner;
+        Options = options;
+        Cache = cache;
+        Strategy = strategy;
+        _createPolicy = createPolicy;
+        Policy = createPolicy();
+    }
+
+    /// <summary>Tokens seen so far: the next token's position in the text.</summary>
+    public int Tokens { get; internal set; }
+
+    /// <summary>The options it was made with, defaults filled in.</summary>
+    public CacheOptions Options { get; }
+
+    /// <summary>Live rows per KV head, averaged over layers and heads.</summary>
+    public double LiveTokens => Cache.MeanCount;
+
+    /// <summary>Bytes of K and V that the cache holds, whole pages counted.</summary>
+    public long KvBytes => Cache.Bytes;
+
+    internal CpuExecutor Owner { get; }
+
+    internal SequenceCache Cache { get; }
+
+    internal CacheStrategy Strategy { get; }
+
+    internal IEvictionPolicy Policy { get; private set; }
+
+    /// <summary>Set while a step runs: a step that failed half-way leaves some layers ahead of others.</summary>
+    internal bool Inconsistent { get; set; }
+
+    /// <summary>Forgets all tokens and returns the pages.</summary>
+    public void Reset()
+    {
+        Cache.Clear();
+        Policy = _createPolicy();
+        Tokens = 0;
+        Inconsistent = false;
+    }
+
+    /// <summary>Returns the memory.</summary>
+    public void Dispose()
+    {
+        Cache.Dispose();
+        Strategy.Release();
+    }
+}

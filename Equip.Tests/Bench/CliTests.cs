@@ -1,0 +1,106 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using Equip.Bench.CommandLine;
+using Equip.Kernels.Eviction;
+
+namespace Equip.Tests.Bench;
+
+internal sealed class CliTests
+{
+    private static IEnumerable<Command> Commands
+    {
+        get
+        {
+            RootCommand root = Cli.CreateRoot();
+            return root.Subcommands.Prepend(root);
+        }
+    }
+
+    [TestCaseSource(nameof(Commands))]
+    public void Help_EveryCommand_NamesEveryOptionAndSubcommand(Command command)
+    {
+        string[] path = command is RootCommand ? ["--help"] : [command.Name, "--help"];
+        (int exit, string output, string error) = Invoke(path);
+        Assert.That(exit, Is.Zero);
+        Assert.That(error, Is.Empty);
+        Assert.That(output, Does.Contain("Examples:"));
+        foreach (Option option in command.Options.Where(option => !option.Hidden)) Assert.That(output, Does.Contain(option.Name));
+        foreach (Command sub in command.Subcommands) Assert.That(output, Does.Contain(sub.Name).And.Contain(sub.Description!.Split('.')[0]));
+    }
+
+    [TestCaseSource(nameof(Commands))]
+    public void Options_EveryCommand_HaveADescription(Command command) =>
+        Assert.That(command.Options.Where(option => !option.Hidden).Select(option => option.Description), Is.All.Not.Null.And.All.Not.Empty);
+
+    [TestCase("nonsense", "nonsense")]
+    [TestCase("decode --nonsense", "--nonsense")]
+    [TestCase("decode -p 1-x", "-p: got '1-x'")]
+    [TestCase("decode -p 0 -n 0", "-p and -n")]
+    [TestCase("decode --policy nonsense", "--policy: got 'nonsense', expected full")]
+    [TestCase("decode --backend cuda", "--backend: 'cuda' is not in this build")]
+    [TestCase("decode --positions cache:nonsense", "--positions: got 'cache:nonsense'")]
+    [TestCase("decode -o xml", "--output: got 'xml'")]
+    [TestCase("decode -o md,csv", "--output: got 2 values, expected one")]
+    [TestCase("decode --isa sse", "--isa: got 'sse', expected auto, avx512, avx2, scalar")]
+    [TestCase("decode -t 0", "--threads: got 0, expected 1 to 256")]
+    [TestCase("decode --budget 0", "--budget: got 0, expected at least 1")]
+    [TestCase("decode --model x --shape llama-160m", "--model and --shape")]
+    [TestCase("decode --quality --shape llama-160m", "--quality: a shape")]
+    [TestCase("decode --pool-kernel 64", "--pool-kernel: got 64, expected 0 to 63")]
+    [TestCase("decode --suite equip", "--suite: not in this build")]
+    [TestCase("run", "--prompt and --prompt-file")]
+    [TestCase("run --prompt x --prompt-file y", "--prompt and --prompt-file")]
+    [TestCase("run --prompt x --policy full,streaming", "--policy: got 2 values")]
+    [TestCase("eval", "perplexity|passkey|facts")]
+    [TestCase("eval nonsense", "task: got 'nonsense', expected perplexity, passkey, facts")]
+    public void Invoke_WrongCommandLine_ExitsWith2AndSaysWhy(string line, string problem)
+    {
+        (int exit, string output, string error) = Invoke(line.Split(' '));
+        Assert.That(exit, Is.EqualTo(2));
+        Assert.That(output, Is.Empty);
+        Assert.That(error, Does.StartWith("equip: ").And.Contain(problem));
+    }
+
+    [Test]
+    public void Invoke_WrongCommandLine_PointsAtTheCommandsHelp() => Assert.That(Invoke("decode", "-x").Error, Does.EndWith("Try 'equip decode --help'." + Environment.NewLine));
+
+    [Test]
+    public void Invoke_MissingFile_ExitsWith1AndOneLine()
+    {
+        (int exit, string output, string error) = Invoke("run", "--prompt-file", "/nonexistent/prompt.txt");
+        Assert.That(exit, Is.EqualTo(1));
+        Assert.That(output, Is.Empty);
+        Assert.That(error.TrimEnd().Split('\n'), Has.Length.EqualTo(1));
+        Assert.That(error, Does.Contain("/nonexistent/prompt.txt"));
+    }
+
+    [Test]
+    public void Invoke_MissingFileVerbose_ShowsTheStackTrace() =>
+        Assert.That(Invoke("run", "--prompt-file", "/nonexistent/prompt.txt", "--verbose").Error, Does.Contain("   at "));
+
+    [Test]
+    public void Info_Json_IsOneObject()
+    {
+        (int exit, string output, _) = Invoke("info", "-o", "json", "--isa", "scalar", "-t", "3");
+        Assert.That(exit, Is.Zero);
+        JsonObject facts = JsonNode.Parse(output)!.AsArray().Single()!.AsObject();
+        Assert.That(facts["isa"]!.GetValue<string>(), Is.EqualTo("scalar"));
+        Assert.That(facts["threads"]!.GetValue<int>(), Is.EqualTo(3));
+        Assert.That(facts["version"]!.GetValue<string>(), Is.Not.Empty);
+        Assert.That(facts["memory_bytes"]!.GetValue<long>(), Is.GreaterThan(1L << 20));
+    }
+
+    [Test]
+    public void Info_Policies_ListsThemAll() =>
+        Assert.That(JsonNode.Parse(Invoke("info", "--policies", "-o", "json").Output)!.AsArray().Select(row => row!["policy"]!.GetValue<string>()), Is.EqualTo(EvictionPolicies.Names));
+
+    [Test]
+    public void Version_Option_IsPrinted() => Assert.That(Invoke("--version").Output, Does.Match(@"^\d+\.\d+\.\d+"));
+
+    internal static (int Exit, string Output, string Error) Invoke(params string[] args)
+    {
+        using StringWriter output = new(), error = new();
+        int exit = Cli.Invoke(args, output, error);
+        return (exit, output.ToString(), error.ToString());
+    }
+}

@@ -1,0 +1,152 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Equip.Bench.CommandLine;
+using Equip.Tests.Fixtures;
+
+namespace Equip.Tests.Bench;
+
+/// <summary>The commands on the default model.</summary>
+internal sealed class EndToEndTests
+{
+    [Test]
+    public void Run_GreedyPrompt_ContinuesAsTheGoldenTokens()
+    {
+        JsonElement golden = Golden.Case(0);
+        (int exit, string output, string error) = CliTests.Invoke("run", "--prompt", golden.GetProperty("prompt").GetString()!, "-n", "8", "--temp", "0", "--kv", "f32");
+        Assert.That(exit, Is.Zero, error);
+        string text = output.TrimEnd('\r', '\n');
+        Assert.That(text, Has.Length.GreaterThan(8));
+        Assert.That(golden.GetProperty("greedy_text").GetString(), Does.StartWith(text));
+        Assert.That(error, Does.Contain($"prompt: {golden.GetProperty("input_ids").GetArrayLength()} tokens").And.Contain("generated: 8 tokens"));
+    }
+
+    [Test]
+    public void Run_Seed_GivesTheSameText()
+    {
+        string[] line = ["run", "--prompt", "It was", "-n", "12", "--temp", "1", "--top-k", "50", "--seed"];
+        string first = CliTests.Invoke([.. line, "1"]).Output;
+        Assert.That(CliTests.Invoke([.. line, "1"]).Output, Is.EqualTo(first));
+        Assert.That(CliTests.Invoke([.. line, "2"]).Output, Is.Not.EqualTo(first));
+    }
+
+    [Test]
+    public void Decode_FullAndStreaming_RowsCarryEveryFigure()
+    {
+        JsonArray rows = Json("decode -p 24 -n 6 -d 0,40 -r 2 --policy full,streaming --budget 16 --quality --quality-windows 1 -o json");
+        Assert.That(string.Join(", ", rows.Select(row => $"{row!["test"]} {row["policy"]}")), Is.EqualTo(
+            "pp24 full, pp24 streaming, tg6 full, tg6 streaming, pp24 @ d40 full, pp24 @ d40 streaming, tg6 @ d40 full, tg6 @ d40 streaming"));
+        foreach (JsonNode? row in rows)
+        {
+            bool generates = Number(row, "n_gen") > 0;
+            Assert.That(row!["samples_ts"]!.AsArray(), Has.Count.EqualTo(2));
+            Assert.That(row["samples_ts"]!.AsArray().Average(sample => (double)sample!), Is.EqualTo(Number(row, "avg_ts")).Within(1e-6));
+            Assert.That((Number(row, "n_gen") + Number(row, "n_prompt")) * 1e9 / (double)row["samples_ns"]![0]!, Is.EqualTo((double)row["samples_ts"]![0]!).Within(0.01).Percent);
+            foreach (string field in new[] { "avg_ts", "ttft_ms", "kv_bytes", "peak_rss_bytes", "threads", "weight_bytes", "perplexity" })
+                Assert.That(Number(row, field), Is.GreaterThan(0), field);
+            foreach (string field in new[] { "backend", "isa", "weights", "kv", "policy", "test_time", "cpu_info" })
+                Assert.That(row[field]!.GetValue<string>(), Is.Not.Empty, field);
+            Assert.That(row["tpot_ms"] is not null, Is.EqualTo(generates));
+            Assert.That(row["weight_bytes_per_s"] is not null, Is.EqualTo(generates));
+            Assert.That(row["budget"]?.GetValue<int>(), Is.EqualTo(row["policy"]!.GetValue<string>() == "full" ? null : 16));
+        }
+
+        Assert.That(Number(rows[6], "live_tokens"), Is.EqualTo(46));
+        Assert.That(Number(rows[7], "live_tokens"), Is.EqualTo(16));
+        Assert.That(Number(rows[7], "kv_bytes"), Is.LessThan(Number(rows[6], "kv_bytes")));
+        Assert.That(Number(rows[6], "perplexity_change_percent"), Is.Zero);
+        Assert.That(Number(rows[7], "perplexity_change_percent"), Is.GreaterThan(0));
+    }
+
+    [Test]
+    public void Decode_Sequences_CountTheTokensOfAll()
+    {
+        JsonNode row = Json("decode -p 0 -n 4 --sequences 3 -r 1 -o json").Single()!;
+        Assert.That(3 * 4 * 1e9 / Number(row, "avg_ns"), Is.EqualTo(Number(row, "avg_ts")).Within(0.01).Percent);
+        Assert.That(Number(row, "live_tokens"), Is.EqualTo(4));
+    }
+
+    [Test]
+    public void EvalPerplexity_BudgetAboveTheWindow_EqualsFull()
+    {
+        JsonArray rows = Json("eval perplexity --context 200 --windows 2 --policy full,streaming --budget 32,256 --kv f32 -o json");
+        Assert.That(rows, Has.Count.EqualTo(3));
+        Assert.That(rows.Select(row => Number(row, "tokens")), Is.All.EqualTo(400));
+        Assert.That(Number(rows[2], "perplexity"), Is.EqualTo(Number(rows[0], "perplexity")).Within(0.01).Percent);
+        Assert.That(Number(rows[1], "perplexity"), Is.GreaterThan(Number(rows[0], "perplexity")));
+    }
+
+    [Test]
+    public void EvalPasskey_Full_FindsEveryKeyAndStreamingOnlyNearOnes()
+    {
+        JsonArray rows = Json("eval passkey --cases 5 --policy full,streaming --budget 128 -o json");
+        Assert.That(Number(rows[0], "accuracy"), Is.EqualTo(1));
+        Assert.That(Number(rows[0], "cases"), Is.EqualTo(5));
+        Assert.That(rows[0]!["by_distance"]!.AsObject().Sum(range => (int)range.Value!["total"]!), Is.EqualTo(5));
+        foreach ((string range, JsonNode? tally) in rows[1]!["by_distance"]!.AsObject())
+            if (range != "0-149") Assert.That((int)tally!["correct"]!, Is.Zero, range);
+    }
+
+    [Test]
+    public void Eval_CtrlC_PrintsFinishedRowsAndExitsWith130()
+    {
+        using CancellationTokenSource stop = new();
+        using StoppingWriter output = new(stop);
+        using StringWriter error = new();
+        int exit = Cli.Invoke(["eval", "facts", "--cases", "1", "--budget", "64,128", "-o", "jsonl"], output, error, stop.Token);
+        Assert.That(exit, Is.EqualTo(130));
+        Assert.That(error.ToString(), Does.Contain("stopped"));
+        Assert.That(output.ToString().TrimEnd().Split('\n'), Has.Length.EqualTo(1));
+        Assert.That(JsonNode.Parse(output.ToString())!["policy"]!.GetValue<string>(), Is.EqualTo("full"));
+    }
+
+    [TestCase("decode --model /nonexistent", "/nonexistent")]
+    [TestCase("decode --policy streaming --budget 3 --sinks 4", "3")]
+    [TestCase("eval facts --data /nonexistent.jsonl", "/nonexistent.jsonl")]
+    public void Invoke_WhatTheLibraryRefuses_ExitsWith1AndOneLine(string line, string problem)
+    {
+        (int exit, string output, string error) = CliTests.Invoke(line.Split(' '));
+        Assert.That(exit, Is.EqualTo(1), error);
+        Assert.That(output, Is.Empty);
+        Assert.That(error.TrimEnd().Split('\n'), Has.Length.EqualTo(1));
+        Assert.That(error, Does.Contain(problem).And.Not.Contain("internal error"));
+    }
+
+    [Test]
+    public void EvalFacts_BrokenLine_IsNamed()
+    {
+        string file = Path.GetTempFileName();
+        File.WriteAllText(file, "{\"id\": \"a\", \"prompt\": \"x\", \"answer\": \"y\"}\n");
+        try
+        {
+            (int exit, _, string error) = CliTests.Invoke("eval", "facts", "--data", file);
+            Assert.That(exit, Is.EqualTo(1));
+            Assert.That(error, Does.Contain("line 1").And.Contain("distance"));
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    private static double Number(JsonNode? row, string field) => row![field]!.GetValue<double>();
+
+    private static JsonArray Json(string line)
+    {
+        (int exit, string output, string error) = CliTests.Invoke(line.Split(' '));
+        Assert.That(exit, Is.Zero, error);
+        return JsonNode.Parse(output)!.AsArray();
+    }
+
+    /// <summary>Presses Ctrl-C when the first row is written.</summary>
+    private sealed class StoppingWriter(CancellationTokenSource stop) : StringWriter
+    {
+        public override Encoding Encoding => Encoding.UTF8;
+
+        public override void Write(string? value)
+        {
+            base.Write(value);
+            if (value?.Contains('\n', StringComparison.Ordinal) == true) stop.Cancel();
+        }
+    }
+}

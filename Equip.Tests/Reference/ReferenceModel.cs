@@ -1,0 +1,174 @@
+using Equip.Kernels.Dispatch;
+using Equip.Kernels.Linear;
+using Equip.Kernels.Numerics;
+using Equip.Kernels.Rope;
+using Equip.Model;
+using Equip.Model.Config;
+using Equip.Model.Transformer;
+
+namespace Equip.Tests.Reference;
+
+/// <summary>One cached token of one KV head; the key is not rotated.</summary>
+internal sealed record ReferenceEntry(int Position, double[] Key, double[] Value)
+{
+    /// <summary>Sum of the probabilities it has received, over steps and the group's heads.</summary>
+    public double Score { get; set; }
+
+    /// <summary>What it received at the last step.</summary>
+    public double LastProbability { get; set; }
+}
+
+/// <summary>A cache kept as the papers describe it: a list in order of age for every layer and KV head.</summary>
+internal sealed class ReferenceSequence(int layers, int kvHeads)
+{
+    public int Tokens { get; set; }
+
+    public List<ReferenceEntry>[][] Entries { get; } = [.. Enumerable.Range(0, layers).Select(_ => Enumerable.Range(0, kvHeads).Select(_ => new List<ReferenceEntry>()).ToArray())];
+}
+
+/// <summary>What a reference run does about its cache.</summary>
+internal sealed class ReferenceCachePolicy
+{
+    /// <summary>Rank among the live tokens instead of the position in the text.</summary>
+    public bool RankPositions { get; init; }
+
+    /// <summary>Called for a layer when the new token has been appended, before attention.</summary>
+    public Action<List<ReferenceEntry>[]> BeforeAttention { get; init; } = _ => { };
+
+    /// <summary>Called for a layer when the probabilities of the step have been added to the entries.</summary>
+    public Action<List<ReferenceEntry>[]> AfterAttention { get; init; } = _ => { };
+}
+
+/// <summary>The whole transformer in double, plain loops, token by token. All keys are rotated anew at every step.</summary>
+internal sealed class ReferenceModel
+{
+    private readonly ModelConfig _config;
+    private readonly RopeTable _rope;
+    private readonly Dictionary<nint, double[]> _matrices = [];
+    private readonly ModelWeights _weights;
+
+    public ReferenceModel(LanguageModel model)
+    {
+        _config = model.Config;
+        _weights = model.Weights;
+        _rope = new RopeTable(_config.Rope);
+    }
+
+    public ReferenceSequence CreateSequence() => new(_config.Layers, _config.KvHeads);
+
+    public double[] Step(ReferenceSequence sequence, int token, ReferenceCachePolicy policy)
+    {
+        int hidden = _config.HiddenSize;
+        double[] embedding = Widen(_weights.Embedding);
+        double[] x = embedding[(token * hidden)..((token + 1) * hidden)];
+        for (int layer = 0; layer < _config.Layers; layer++)
+        {
+            LayerWeights weights = _weights.Layers[layer];
+            double[] normed = Norm(x, weights.AttentionNorm);
+            double[] attended = Attend(sequence, layer, normed, weights, policy);
+            Add(x, Multiply(weights.Output, attended, weights.OutputBias));
+            normed = Norm(x, weights.FeedForwardNorm);
+            double[] gate = Multiply(weights.Gate, normed, weights.GateBias), up = Multiply(weights.Up, normed, weights.UpBias);
+            for (int i = 0; i < gate.Length; i++) gate[i] = gate[i] / (1 + Math.Exp(-gate[i])) * up[i];
+            Add(x, Multiply(weights.Down, gate, weights.DownBias));
+        }
+
+        sequence.Tokens++;
+        return Multiply(_weights.Head, Norm(x, _weights.FinalNorm), null);
+    }
+
+    /// <summary>Keeps sinks and the newest tokens.</summary>
+    public static Action<List<ReferenceEntry>[]> Streaming(int sinks, int budget) => heads =>
+    {
+        foreach (List<ReferenceEntry> entries in heads)
+            while (entries.Count > budget) entries.RemoveAt(sinks);
+    };
+
+    private double[] Attend(ReferenceSequence sequence, int layer, double[] normed, LayerWeights weights, ReferenceCachePolicy policy)
+    {
+        int headDim = _config.HeadDim, group = _config.Heads / _config.KvHeads, position = sequence.Tokens;
+        double[] query = Multiply(weights.Query, normed, weights.QueryBias);
+        double[] key = Multiply(weights.Key, normed, weights.KeyBias);
+        double[] value = Multiply(weights.Value, normed, weights.ValueBias);
+        for (int head = 0; head < _config.KvHeads; head++)
+            sequence.Entries[layer][head].Add(new ReferenceEntry(position, HeadNorm(Row(key, head), weights.KeyNorm), Row(value, head)));
+        policy.BeforeAttention(sequence.Entries[layer]);
+        double[] output = new double[_config.Heads * headDim];
+        for (int head = 0; head < _config.Heads; head++)
+        {
+            List<ReferenceEntry> entries = sequence.Entries[layer][head / group];
+            double[] rotated = Rotate(HeadNorm(Row(query, head), weights.QueryNorm), policy.RankPositions ? entries.Count - 1 : position);
+            double[] scores = new double[entries.Count];
+            for (int i = 0; i < scores.Length; i++)
+            {
+                double[] k = Rotate(entries[i].Key, policy.RankPositions ? i : entries[i].Position);
+                for (int d = 0; d < headDim; d++) scores[i] += rotated[d] * k[d] / Math.Sqrt(headDim);
+            }
+
+            double max = scores.Max(), sum = scores.Sum(score => Math.Exp(score - max));
+            for (int i = 0; i < scores.Length; i++)
+            {
+                double probability = Math.Exp(scores[i] - max) / sum;
+                entries[i].LastProbability = (head % group == 0 ? 0 : entries[i].LastProbability) + probability;
+                entries[i].Score += probability;
+                for (int d = 0; d < headDim; d++) output[(head * headDim) + d] += probability * entries[i].Value[d];
+            }
+        }
+
+        policy.AfterAttention(sequence.Entries[layer]);
+        return output;
+    }
+
+    private double[] Row(double[] rows, int head) => rows[(head * _config.HeadDim)..((head + 1) * _config.HeadDim)];
+
+    private double[] HeadNorm(double[] row, float[]? weight) => weight is null ? row : Norm(row, weight);
+
+    private double[] Norm(double[] x, float[] weight)
+    {
+        double scale = 1 / Math.Sqrt(x.Average(v => v * v) + _config.RmsNormEpsilon);
+        return [.. x.Select((v, i) => v * scale * weight[i])];
+    }
+
+    /// <summary>Half-split pairs, angles in double.</summary>
+    private double[] Rotate(double[] row, int position)
+    {
+        double[] rotated = [.. row];
+        int pairs = _rope.Pairs;
+        for (int i = 0; i < pairs; i++)
+        {
+            (double sin, double cos) = Math.SinCos(position * _rope.InverseFrequencies[i]);
+            sin *= _rope.AttentionFactor;
+            cos *= _rope.AttentionFactor;
+            rotated[i] = (row[i] * cos) - (row[i + pairs] * sin);
+            rotated[i + pairs] = (row[i + pairs] * cos) + (row[i] * sin);
+        }
+
+        return rotated;
+    }
+
+    private double[] Multiply(WeightMatrix matrix, double[] x, float[]? bias)
+    {
+        double[] weights = Widen(matrix), y = new double[matrix.Rows];
+        for (int row = 0; row < y.Length; row++)
+        {
+            double sum = bias?[row] ?? 0;
+            for (int column = 0; column < x.Length; column++) sum += weights[(row * x.Length) + column] * x[column];
+            y[row] = sum;
+        }
+
+        return y;
+    }
+
+    private static void Add(double[] x, double[] y)
+    {
+        for (int i = 0; i < x.Length; i++) x[i] += y[i];
+    }
+
+    private unsafe double[] Widen(WeightMatrix matrix)
+    {
+        if (_matrices.TryGetValue((nint)matrix.Data, out double[]? known)) return known;
+        float[] values = new float[matrix.Rows * matrix.Columns];
+        Conversion.Widen(Isa.Scalar, matrix.Data, matrix.Type, values);
+        return _matrices[(nint)matrix.Data] = Array.ConvertAll(values, v => (double)v);
+    }
+}
