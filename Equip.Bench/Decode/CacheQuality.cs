@@ -14,14 +14,14 @@ internal static class CacheQuality
     {
         HeldoutWindows text = HeldoutWindows.Read(executor.Model, EvalData.PathOf(EvalData.Heldout), HeldoutWindows.DefaultTokens, windows);
         Dictionary<CacheOptions, PerplexityChange> results = [];
-        foreach (IGrouping<DataType, CacheOptions> group in caches.Distinct().Where(Perplexity.CanMeasure).GroupBy(cache => cache.KvType))
+        foreach (IGrouping<DataType, CacheOptions> group in caches.Distinct().Where(cache => Perplexity.CanMeasure(cache, 0)).GroupBy(cache => cache.KvType))
         {
             CacheOptions full = CacheSettings.Resolve(executor, new CacheOptions { Policy = CacheSettings.Full, KvType = group.Key });
             Perplexity? reference = null;
             foreach (CacheOptions cache in group.Prepend(full).Distinct())
             {
                 step($"perplexity of {cache.Policy}");
-                Perplexity perplexity = Perplexity.Measure(executor, cache, text, () => { }, stop);
+                Perplexity perplexity = Perplexity.Measure(executor, cache, text, 0, () => { }, stop);
                 results[cache] = new PerplexityChange(perplexity, reference ??= perplexity);
             }
         }

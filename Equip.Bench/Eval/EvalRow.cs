@@ -14,6 +14,9 @@ internal sealed record EvalRow(string Task, string Data, ModelFacts Model, Compu
 {
     public Perplexity? Perplexity { get; init; }
 
+    /// <summary>Tokens of a window that entered as a prompt and were not scored; null where cases have their own prompts.</summary>
+    public int? PromptTokens { get; init; }
+
     public Retrieval? Retrieval { get; init; }
 
     /// <summary>The columns of eval results; those of the other task are missing from a row.</summary>
@@ -24,6 +27,7 @@ internal sealed record EvalRow(string Task, string Data, ModelFacts Model, Compu
         .. SettingColumns.OfCompute<EvalRow>(row => row.Compute.Isa, row => row.Compute.Threads),
         new("task", "task", Text, Shown, row => row.Task),
         new("data", "data", Text, DataOnly, row => row.Data),
+        new("prompt_tokens", "prompt tokens", Integer, Setting, row => row.PromptTokens == 0 ? null : row.PromptTokens),
         .. SettingColumns.OfCache<EvalRow>(row => row.Cache),
         .. retrieval ? _retrieval : _perplexity,
         new("seconds", "seconds", Real, Shown, row => Format.Real(row.Seconds)) { Display = row => Format.Number(row.Seconds) },

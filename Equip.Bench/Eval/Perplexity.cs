@@ -18,22 +18,34 @@ internal sealed record Perplexity(double NegativeLogLikelihood, long Tokens, int
     public double Value => Math.Exp(NegativeLogLikelihood / Tokens);
 
     /// <summary>
-    /// Feeds every window, from an empty sequence each, through a cache and scores every token after the first. Where a prompt's
-    /// tokens see each other exactly as they would one by one (nothing is evicted, or a sliding window is) a window is one
-    /// prompt; under any other policy the windows are decoded token by token, several side by side.
+    /// Feeds every window, from an empty sequence each, through a cache and scores every token after the first, or after the
+    /// prompt. Where a prompt's tokens see each other exactly as they would one by one (nothing is evicted, or a sliding window
+    /// is) a window is one prompt; under any other policy the windows are decoded token by token, several side by side.
     /// </summary>
-    /// <exception cref="ArgumentException">The policy prunes once, after a prompt: there is no prompt here.</exception>
-    public static Perplexity Measure(CpuExecutor executor, CacheOptions cache, HeldoutWindows windows, Action windowDone, CancellationToken stop)
+    /// <param name="executor">Runs the model.</param>
+    /// <param name="cache">The cache of every window.</param>
+    /// <param name="windows">The text.</param>
+    /// <param name="promptTokens">
+    /// Tokens of a window, bos included, that enter as one prompt; the rest are decode steps, and only the targets of decode
+    /// steps are scored (not the token that follows the prompt). 0 for no prompt.
+    /// </param>
+    /// <param name="windowDone">Called after each window.</param>
+    /// <param name="stop">Ends the work at the next step.</param>
+    /// <exception cref="ArgumentException">The policy prunes once, after a prompt, and there is none; or the prompt leaves nothing to score.</exception>
+    public static Perplexity Measure(CpuExecutor executor, CacheOptions cache, HeldoutWindows windows, int promptTokens, Action windowDone, CancellationToken stop)
     {
-        if (!CanMeasure(cache)) throw new ArgumentException($"policy: {cache.Policy} prunes once, after a prompt, which perplexity has not", nameof(cache));
+        if (!CanMeasure(cache, promptTokens)) throw new ArgumentException($"policy: {cache.Policy} prunes once, after a prompt, and there is no prompt", nameof(cache));
+        int most = windows.Sequences[0].Length - 2;
+        if (promptTokens < 0 || promptTokens > most) throw new ArgumentOutOfRangeException(nameof(promptTokens), promptTokens, $"promptTokens: got {promptTokens}, expected 0 to {most}");
         IEvictionPolicy policy = PolicyOf(cache);
-        return policy.CapacityTokens == 0 || policy.Mask.Window > 0
-            ? AsPrompts(executor, cache, windows, windowDone, stop)
-            : TokenByToken(executor, cache, windows, windowDone, stop);
+        bool samePrompted = policy.Mask.Window > 0 || policy.Info is { Lossy: false };
+        return samePrompted
+            ? AsPrompts(executor, cache, windows, promptTokens, windowDone, stop)
+            : TokenByToken(executor, cache, windows, promptTokens, windowDone, stop);
     }
 
-    /// <summary>Whether a policy does to a text what perplexity can see.</summary>
-    public static bool CanMeasure(CacheOptions cache) => PolicyOf(cache).Info is { Lossy: false } or { ActsAtDecode: true };
+    /// <summary>Whether a policy does to a text what perplexity can see: most that prune once, after a prompt, need one.</summary>
+    public static bool CanMeasure(CacheOptions cache, int promptTokens) => promptTokens > 0 || PolicyOf(cache).Info is { Lossy: false } or { ActsAtDecode: true };
 
     /// <summary>-log softmax(logits)[token], in nats: log of the sum of exp(x - max), plus max, minus the token's logit.</summary>
     public static double NegativeLogProbability(ReadOnlySpan<float> logits, int token)
@@ -51,7 +63,7 @@ internal sealed record Perplexity(double NegativeLogLikelihood, long Tokens, int
     private static IEvictionPolicy PolicyOf(CacheOptions cache) =>
         EvictionPolicies.Create(cache.Policy, cache.ForPolicy());
 
-    private static Perplexity AsPrompts(CpuExecutor executor, CacheOptions cache, HeldoutWindows windows, Action windowDone, CancellationToken stop)
+    private static Perplexity AsPrompts(CpuExecutor executor, CacheOptions cache, HeldoutWindows windows, int promptTokens, Action windowDone, CancellationToken stop)
     {
         int vocabulary = executor.Model.Config.VocabularySize;
         double sum = 0;
@@ -63,8 +75,8 @@ internal sealed record Perplexity(double NegativeLogLikelihood, long Tokens, int
             sequence.Reset();
             executor.Prefill(sequence, window.AsSpan(0, window.Length - 1), (first, count, logits) =>
             {
-                for (int i = 0; i < count; i++) sum += NegativeLogProbability(logits.Slice(i * vocabulary, vocabulary), window[first + i + 1]);
-                scored += count;
+                for (int i = Math.Max(0, promptTokens - first); i < count; i++, scored++)
+                    sum += NegativeLogProbability(logits.Slice(i * vocabulary, vocabulary), window[first + i + 1]);
             });
             windowDone();
         }
@@ -72,7 +84,7 @@ internal sealed record Perplexity(double NegativeLogLikelihood, long Tokens, int
         return new Perplexity(sum, scored, windows.Sequences.Count);
     }
 
-    private static Perplexity TokenByToken(CpuExecutor executor, CacheOptions cache, HeldoutWindows windows, Action windowDone, CancellationToken stop)
+    private static Perplexity TokenByToken(CpuExecutor executor, CacheOptions cache, HeldoutWindows windows, int promptTokens, Action windowDone, CancellationToken stop)
     {
         int vocabulary = executor.Model.Config.VocabularySize;
         double sum = 0;
@@ -83,7 +95,8 @@ internal sealed record Perplexity(double NegativeLogLikelihood, long Tokens, int
             float[] logits = new float[(long)batch.Length * vocabulary];
             try
             {
-                for (int position = 0; position + 1 < batch[0].Length; position++)
+                for (int i = 0; promptTokens > 0 && i < batch.Length; i++) executor.Prefill(sequences[i], batch[i].AsSpan(0, promptTokens), []);
+                for (int position = promptTokens; position + 1 < batch[0].Length; position++)
                 {
                     stop.ThrowIfCancellationRequested();
                     executor.Decode(sequences, [.. batch.Select(window => window[position])], logits);

@@ -53,6 +53,9 @@ internal sealed class CliTests
     [TestCase("run --prompt x --policy full,streaming", "--policy: got 2 values")]
     [TestCase("eval", "perplexity|passkey|facts")]
     [TestCase("eval nonsense", "task: got 'nonsense', expected perplexity, passkey, facts")]
+    [TestCase("eval passkey --prompt-tokens 4", "--prompt-tokens: passkey has its own prompts")]
+    [TestCase("eval perplexity --policy snapkv", "--policy: snapkv prunes once")]
+    [TestCase("eval perplexity --context 20 --windows 1 --prompt-tokens 20", "--prompt-tokens: got 20, expected at most 19")]
     public void Invoke_WrongCommandLine_ExitsWith2AndSaysWhy(string line, string problem)
     {
         (int exit, string output, string error) = Invoke(line.Split(' '));

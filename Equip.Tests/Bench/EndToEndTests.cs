@@ -77,6 +77,16 @@ internal sealed class EndToEndTests
     }
 
     [Test]
+    public void EvalPerplexity_PromptTokens_ScoresTheDecodeStepsAndMeasuresPromptPolicies()
+    {
+        JsonArray rows = Json("eval perplexity --context 100 --windows 2 --prompt-tokens 60 --policy full,snapkv,streaming --budget 40,100 --kv f32 -o json");
+        double full = Number(rows[0], "perplexity");
+        Assert.That(rows.Select(row => Number(row, "tokens")), Is.All.EqualTo(2 * 40));
+        Assert.That(rows.Select(row => Number(row, "prompt_tokens")), Is.All.EqualTo(60));
+        Assert.That(rows.Select(row => Number(row, "perplexity") - full), Has.Exactly(3).EqualTo(0).Within(1e-3).And.Exactly(2).GreaterThan(1e-2), "nothing is lost of 60 tokens at budget 100");
+    }
+
+    [Test]
     public void EvalPasskey_Full_FindsEveryKeyAndStreamingOnlyNearOnes()
     {
         JsonArray rows = Json("eval passkey --cases 5 --policy full,streaming --budget 128 -o json");
