@@ -81,10 +81,10 @@ internal sealed class CacheSettings
             ("cache", PositionScheme.Cache),
             ("cache:two-query", PositionScheme.CacheTwoQuery),
             ("cache:rerotate-sinks", PositionScheme.CacheRerotateSinks),
+            ("cache:rotate-on-read", PositionScheme.CacheRotateOnRead),
             ("cache:older-side", PositionScheme.CacheOlderSide),
             ("cache:lazy", PositionScheme.CacheLazy),
-        ],
-        "cache:rotate-on-read");
+        ]);
 
     /// <summary>The types that keys and values can have.</summary>
     public static Choices<DataType> KvTypes { get; } = new([("f16", DataType.F16), ("bf16", DataType.BF16), ("f32", DataType.F32)]);

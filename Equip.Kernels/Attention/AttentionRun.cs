@@ -20,6 +20,11 @@ public unsafe struct AttentionRun
     /// </summary>
     public float* ColumnWeights;
 
+    /// <summary>
+    /// Null, or <c>[tokens]</c>: the rotation of every K row, which is then stored unrotated and rotated while it is read.
+    /// </summary>
+    public int* Ranks;
+
     /// <summary>Rows; 0 is allowed.</summary>
     public int Tokens;
 }

@@ -1,6 +1,7 @@
 using System.Numerics;
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.Numerics;
+using Equip.Kernels.Rope;
 
 namespace Equip.Kernels.Attention;
 
@@ -24,12 +25,13 @@ public static partial class DecodeAttention
     /// <c>[streams, group, headDim]</c> = <c>[sequences, heads, headDim]</c>; may not overlap anything that is read. A stream without rows
     /// gives zeros.
     /// </param>
+    /// <param name="keyAngles">The angles of runs that have <see cref="AttentionRun.Ranks"/>; null if there are none.</param>
     /// <remarks>
     /// A NaN in a row or a query makes the outputs and weights of the heads that see it NaN, and no others. A row whose score is
     /// -infinity does not count; a head that has no other rows gives zeros.
     /// </remarks>
     /// <exception cref="ArgumentException">A length, count or pointer does not fit. Nothing has been written then.</exception>
-    public static unsafe void Attend(KernelContext context, in AttentionShape shape, ReadOnlySpan<AttentionRun> runs, ReadOnlySpan<int> firstRun, Span<float> output)
+    public static unsafe void Attend(KernelContext context, in AttentionShape shape, ReadOnlySpan<AttentionRun> runs, ReadOnlySpan<int> firstRun, Span<float> output, RankAngles? keyAngles = null)
     {
         ArgumentNullException.ThrowIfNull(context);
         Require.InRange(shape.KvHeads, 1, int.MaxValue);
@@ -37,8 +39,11 @@ public static partial class DecodeAttention
         int streams = firstRun.Length - 1;
         Require.Multiple(streams, shape.KvHeads);
         Require.AtLeast(output.Length, (long)streams * shape.Group * shape.HeadDim);
-        long rows = CheckRuns(runs, firstRun, out bool weights);
+        if (keyAngles is not null && keyAngles.Table.Options.HeadDim != shape.HeadDim)
+            throw new ArgumentException($"keyAngles: got headDim {keyAngles.Table.Options.HeadDim}, expected {shape.HeadDim}", nameof(keyAngles));
+        long rows = CheckRuns(runs, firstRun, keyAngles?.Count ?? 0, out bool weights, out bool rotates);
         DecodeCall call = new(shape, streams, rows, context.Threads) { KeepsScores = weights };
+        if (rotates) call.Rotation = Rotation(context, shape, keyAngles!);
         long bytes = call.Place(null);
         call.Place((byte*)context.SharedScratch((long)BitOperations.RoundUpToPowerOf2((ulong)bytes)));
         fixed (AttentionRun* run = runs)
@@ -51,23 +56,36 @@ public static partial class DecodeAttention
             DecodePlan.Fill(ref call);
             switch (context.Isa, shape.CacheType)
             {
-                case (Isa.Avx512, DataType.F32): Run<Avx512Path<F32Row>>(context.Pool, call); break;
-                case (Isa.Avx512, DataType.F16): Run<Avx512Path<F16Row>>(context.Pool, call); break;
-                case (Isa.Avx512, _): Run<Avx512Path<Bf16Row>>(context.Pool, call); break;
-                case (Isa.Avx2, DataType.F32): Run<Avx2Path<F32Row>>(context.Pool, call); break;
-                case (Isa.Avx2, DataType.F16): Run<Avx2Path<F16Row>>(context.Pool, call); break;
-                case (Isa.Avx2, _): Run<Avx2Path<Bf16Row>>(context.Pool, call); break;
-                case (_, DataType.F32): Run<ScalarPath<F32Row>>(context.Pool, call); break;
-                case (_, DataType.F16): Run<ScalarPath<F16Row>>(context.Pool, call); break;
-                default: Run<ScalarPath<Bf16Row>>(context.Pool, call); break;
+                case (Isa.Avx512, DataType.F32): Run<Avx512Path<F32Row>, Avx512Path<F32Row>>(context.Pool, call); break;
+                case (Isa.Avx512, DataType.F16): Run<Avx512Path<F32Row>, Avx512Path<F16Row>>(context.Pool, call); break;
+                case (Isa.Avx512, _): Run<Avx512Path<F32Row>, Avx512Path<Bf16Row>>(context.Pool, call); break;
+                case (Isa.Avx2, DataType.F32): Run<Avx2Path<F32Row>, Avx2Path<F32Row>>(context.Pool, call); break;
+                case (Isa.Avx2, DataType.F16): Run<Avx2Path<F32Row>, Avx2Path<F16Row>>(context.Pool, call); break;
+                case (Isa.Avx2, _): Run<Avx2Path<F32Row>, Avx2Path<Bf16Row>>(context.Pool, call); break;
+                case (_, DataType.F32): Run<ScalarPath<F32Row>, ScalarPath<F32Row>>(context.Pool, call); break;
+                case (_, DataType.F16): Run<ScalarPath<F32Row>, ScalarPath<F16Row>>(context.Pool, call); break;
+                default: Run<ScalarPath<F32Row>, ScalarPath<Bf16Row>>(context.Pool, call); break;
             }
         }
     }
 
-    private static void Run<TPath>(WorkerPool pool, in DecodeCall call)
+    private static unsafe BlockRotation Rotation(KernelContext context, in AttentionShape shape, RankAngles angles) => new()
+    {
+        Angles = angles.First,
+        Pairs = angles.Table.Pairs,
+        HeadDim = shape.HeadDim,
+        Layout = angles.Table.Options.Layout,
+        Type = shape.CacheType,
+        Isa = context.Isa,
+    };
+
+    // Keys that are rotated on reading are scored as float32.
+    private static unsafe void Run<TRotated, TPath>(WorkerPool pool, in DecodeCall call)
+        where TRotated : struct, IDecodePath
         where TPath : struct, IDecodePath
     {
-        pool.Run(new AttendJob<TPath> { Call = call }, call.Chunks);
+        if (call.Rotation.Angles != null) pool.Run(new AttendJob<TRotated, TPath> { Call = call }, call.Chunks);
+        else pool.Run(new AttendJob<TPath, TPath> { Call = call }, call.Chunks);
         if (call.CutStreams == 0) return;
         MergeJob<TPath> merge = new() { Call = call };
         int heads = call.CutStreams * call.Group;
@@ -78,10 +96,10 @@ public static partial class DecodeAttention
     }
 
     // Returns the rows of all streams.
-    private static unsafe long CheckRuns(ReadOnlySpan<AttentionRun> runs, ReadOnlySpan<int> firstRun, out bool weights)
+    private static unsafe long CheckRuns(ReadOnlySpan<AttentionRun> runs, ReadOnlySpan<int> firstRun, int rotations, out bool weights, out bool rotates)
     {
         long rows = 0;
-        weights = false;
+        weights = rotates = false;
         int previous = 0;
         foreach (int first in firstRun)
         {
@@ -103,6 +121,10 @@ public static partial class DecodeAttention
                 throw new ArgumentException($"runs[{r}].{(run.Keys == null ? "Keys" : run.Values == null ? "Values" : "Queries")}: got null, expected a pointer as Tokens is {run.Tokens}", nameof(runs));
             rows += run.Tokens;
             weights |= run.ColumnWeights != null;
+            if (run.Ranks == null) continue;
+            rotates = true;
+            int wrong = rotations == 0 ? 0 : new ReadOnlySpan<int>(run.Ranks, run.Tokens).IndexOfAnyExceptInRange(0, rotations - 1);
+            if (wrong >= 0) throw new ArgumentException($"runs[{r}].Ranks[{wrong}]: got {run.Ranks[wrong]}, expected 0 to {rotations - 1}, as keyAngles has {rotations} rotations", nameof(runs));
         }
 
         return rows;

@@ -12,6 +12,9 @@ internal unsafe struct DecodeBlock
     /// <summary>K rows, then V rows. Entries past <see cref="Count"/> may be prefetched, nothing else.</summary>
     public fixed long Keys[Capacity], Values[Capacity];
 
+    /// <summary>Per row: the rotation of a K row that is rotated on reading, or -1.</summary>
+    public fixed int Ranks[Capacity];
+
     /// <summary>Per piece (consecutive rows of one run): its queries.</summary>
     public fixed long PieceQueries[Capacity];
 
@@ -39,6 +42,8 @@ internal unsafe struct DecodeBlock
             Keys[i] = key;
             Values[i] = value;
         }
+
+        for (int i = 0; i < count; i++) Ranks[Count + i] = run->Ranks == null ? -1 : run->Ranks[row + i];
 
         PieceQueries[Pieces] = (long)run->Queries;
         PieceRow[Pieces] = partRow;

@@ -1,3 +1,5 @@
+using Equip.Kernels.Rope;
+
 namespace Equip.Kernels.Attention;
 
 /// <summary>What the workers of one call share: arguments, the partition, and scratch memory. Holds pointers and counts only.</summary>
@@ -6,6 +8,9 @@ internal unsafe struct DecodeCall
     public AttentionRun* Runs;
     public int* FirstRun;
     public float* Output;
+
+    /// <summary>How keys are rotated on reading, if they are.</summary>
+    public BlockRotation Rotation;
 
     /// <summary>Whether some run wants column weights, so that raw scores are kept.</summary>
     public bool KeepsScores;
@@ -86,6 +91,9 @@ internal readonly unsafe struct DecodeWorker
     /// <summary>Blocks in use at a time: one summed, one scored, one prefetched.</summary>
     public const int BlockCount = 3;
 
+    /// <summary>K rows that are rotated on reading, at a time: they share the first-level cache with what is prefetched.</summary>
+    public const int RotatedRows = 16;
+
     /// <summary>Prepared queries and summed values, <c>[group, headDim]</c>.</summary>
     public readonly float* Queries, Values;
 
@@ -98,9 +106,13 @@ internal readonly unsafe struct DecodeWorker
     /// <summary>The blocks.</summary>
     public readonly DecodeBlock* Blocks;
 
+    /// <summary>Rotated K rows, <c>[RotatedRows, headDim]</c>.</summary>
+    public readonly float* RotatedKeys;
+
     public DecodeWorker(byte* start, int group, int headDim)
     {
-        Queries = (float*)start;
+        RotatedKeys = (float*)start;
+        Queries = RotatedKeys + ((long)RotatedRows * headDim);
         Values = Queries + ((long)group * headDim);
         Scores = Values + ((long)group * headDim);
         NextScores = Scores + ((long)group * DecodeBlock.Capacity);
@@ -111,7 +123,7 @@ internal readonly unsafe struct DecodeWorker
     }
 
     public static long Bytes(int group, int headDim)
-        => ((sizeof(float) * ((2L * group * (headDim + DecodeBlock.Capacity)) + (3 * PaddedHeads(group)))) + (BlockCount * sizeof(DecodeBlock)) + 63) & ~63L;
+        => ((sizeof(float) * (((long)RotatedRows * headDim) + (2L * group * (headDim + DecodeBlock.Capacity)) + (3 * PaddedHeads(group)))) + (BlockCount * sizeof(DecodeBlock)) + 63) & ~63L;
 
     /// <summary>Prepares for the first block of a part.</summary>
     public void Clear(int group, int headDim)

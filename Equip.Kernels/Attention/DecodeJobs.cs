@@ -1,10 +1,12 @@
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.Numerics;
+using Equip.Kernels.Rope;
 
 namespace Equip.Kernels.Attention;
 
-/// <summary>Attends to the parts of a chunk.</summary>
-internal unsafe struct AttendJob<TPath> : IParallelJob
+/// <summary>Attends to the parts of a chunk; <typeparamref name="TKeys"/> is the path of the K rows, as they are when they are scored.</summary>
+internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
+    where TKeys : struct, IDecodePath
     where TPath : struct, IDecodePath
 {
     public DecodeCall Call;
@@ -29,13 +31,13 @@ internal unsafe struct AttendJob<TPath> : IParallelJob
         float* scores = memory.Scores, nextScores = memory.NextScores, prepared = null;
         rows.Next(block);
         rows.Next(next);
-        Score(block, next->Keys, memory.Queries, ref prepared, scores);
+        Score(block, next->Keys, memory, ref prepared, scores);
         while (block->Count > 0)
         {
             rows.Next(afterNext);
             if (Call.KeepsScores) Keep(part, block, scores);
             TPath.Softmax(scores, block->Count, Call.Group, memory.Max, memory.Sum, memory.Rescale);
-            Score(next, block->Values, memory.Queries, ref prepared, nextScores);
+            Score(next, block->Values, memory, ref prepared, nextScores);
             TPath.Accumulate((byte**)block->Values, (byte**)afterNext->Keys, block->Count, scores, memory.Rescale, Call.Group, Call.HeadDim, memory.Values);
             DecodeBlock* done = block;
             block = next;
@@ -48,7 +50,7 @@ internal unsafe struct AttendJob<TPath> : IParallelJob
     }
 
     // Neighbouring pieces with the same queries are scored together.
-    private readonly void Score(DecodeBlock* block, long* ahead, float* queries, ref float* prepared, float* scores)
+    private readonly void Score(DecodeBlock* block, long* ahead, in DecodeWorker memory, ref float* prepared, float* scores)
     {
         for (int piece = 0; piece < block->Pieces;)
         {
@@ -56,9 +58,24 @@ internal unsafe struct AttendJob<TPath> : IParallelJob
             int first = block->PieceFirst[piece];
             do piece++;
             while (piece < block->Pieces && (float*)block->PieceQueries[piece] == wanted);
-            if (wanted != prepared) TPath.PrepareQueries(wanted, Call.Group, Call.HeadDim, Call.Scale, queries);
+            if (wanted != prepared) TKeys.PrepareQueries(wanted, Call.Group, Call.HeadDim, Call.Scale, memory.Queries);
             prepared = wanted;
-            TPath.Score((byte**)(block->Keys + first), (byte**)(ahead + first), block->PieceFirst[piece] - first, queries, Call.Group, Call.HeadDim, scores + first);
+            int count = block->PieceFirst[piece] - first;
+            if (Call.Rotation.Angles != null) ScoreRotated(block, (byte**)ahead, first, count, memory, scores);
+            else TKeys.Score((byte**)(block->Keys + first), (byte**)(ahead + first), count, memory.Queries, Call.Group, Call.HeadDim, scores + first);
+        }
+    }
+
+    // A few rows at a time are rotated into first-level cache and scored there: no further byte of K crosses memory.
+    private readonly void ScoreRotated(DecodeBlock* block, byte** ahead, int first, int count, in DecodeWorker memory, float* scores)
+    {
+        byte** rotated = stackalloc byte*[DecodeWorker.RotatedRows];
+        for (int row = 0; row < DecodeWorker.RotatedRows; row++) rotated[row] = (byte*)(memory.RotatedKeys + ((long)row * Call.HeadDim));
+        for (int end = first + count; first < end; first += DecodeWorker.RotatedRows)
+        {
+            int some = Math.Min(DecodeWorker.RotatedRows, end - first);
+            RopeRotation.RotateBlock(Call.Rotation, (byte**)(block->Keys + first), block->Ranks + first, some, memory.RotatedKeys);
+            TKeys.Score(rotated, ahead + first, some, memory.Queries, Call.Group, Call.HeadDim, scores + first);
         }
     }
 

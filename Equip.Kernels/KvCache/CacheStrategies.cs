@@ -22,6 +22,9 @@ public sealed record CacheStrategyOptions
     /// <summary>The model's rotation.</summary>
     public required RopeTable Rope { get; init; }
 
+    /// <summary>The table that attention is given with the runs, shared by all sequences; <see cref="PositionScheme.CacheRotateOnRead"/> needs it.</summary>
+    public RankAngles? KeyAngles { get; init; }
+
     /// <summary>Heads, head dimension, cache type.</summary>
     public required AttentionShape Shape { get; init; }
 }
@@ -44,6 +47,7 @@ public static class CacheStrategies
             PositionScheme.Original => new OriginalPositions(),
             PositionScheme.CacheTwoQuery when options.SlidingWindow => new TwoQueryPositions(options.SinkTokens, options.CapacityTokens),
             PositionScheme.CacheLazy => new LazyPositions(options.CapacityTokens),
+            PositionScheme.CacheRotateOnRead => new RotateOnReadPositions(options.CapacityTokens, options.KeyAngles ?? throw new ArgumentException("KeyAngles: got none, expected the model's for cache:rotate-on-read", nameof(options))),
             PositionScheme.CacheOlderSide => new OlderSidePositions(options.CapacityTokens, options.Rope, options.Shape),
             PositionScheme.CacheRerotateSinks when options.SlidingWindow => new RerotateSinksPositions(options.SinkTokens, options.CapacityTokens, options.Rope, options.Shape),
             PositionScheme.CacheTwoQuery or PositionScheme.CacheRerotateSinks

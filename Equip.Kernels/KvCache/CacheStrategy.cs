@@ -100,8 +100,8 @@ public abstract class CacheStrategy(int budget = int.MaxValue)
     /// <summary>The most runs that <see cref="WriteRuns"/> can write for a head.</summary>
     public abstract int MaxRuns(HeadCache head);
 
-    /// <summary>Writes slots [<paramref name="first"/>, <paramref name="end"/>) page by page as runs with one query.</summary>
-    private protected static unsafe int WritePages(HeadCache head, int first, int end, float* queries, float* columnWeights, Span<AttentionRun> runs)
+    /// <summary>Writes slots [<paramref name="first"/>, <paramref name="end"/>) page by page as runs with one query; <paramref name="ranks"/> by slot, if keys are rotated on reading.</summary>
+    private protected static unsafe int WritePages(HeadCache head, int first, int end, float* queries, float* columnWeights, Span<AttentionRun> runs, int* ranks = null)
     {
         int written = 0;
         for (int page = first / head.PageTokens; page < head.PageCount && page * head.PageTokens < end; page++)
@@ -110,7 +110,15 @@ public abstract class CacheStrategy(int budget = int.MaxValue)
             int to = Math.Min(end, (page * head.PageTokens) + head.LiveInPage(page));
             if (to <= from) continue;
             float* weights = columnWeights == null ? null : columnWeights + from;
-            runs[written++] = new AttentionRun { Keys = head.Key(from), Values = head.Value(from), Queries = queries, ColumnWeights = weights, Tokens = to - from };
+            runs[written++] = new AttentionRun
+            {
+                Keys = head.Key(from),
+                Values = head.Value(from),
+                Queries = queries,
+                ColumnWeights = weights,
+                Ranks = ranks == null ? null : ranks + from,
+                Tokens = to - from,
+            };
         }
 
         return written;

@@ -52,8 +52,11 @@ public sealed unsafe class HeadCache : IDisposable
     /// <summary>Per slot: the position in the text of the token it holds.</summary>
     public ReadOnlySpan<int> Positions => _positions.AsSpan(0, Capacity);
 
-    /// <summary>Per slot: the index by which its key has been rotated.</summary>
+    /// <summary>Per slot: the index by which its key has been rotated, or is to be rotated on reading.</summary>
     public Span<int> Rotations => _rotations.AsSpan(0, Capacity);
+
+    /// <summary><see cref="Rotations"/> as kernels take them, until the next page is added.</summary>
+    internal int* RotationsPointer => (int*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref System.Runtime.InteropServices.MemoryMarshal.GetArrayDataReference(_rotations));
 
     /// <summary>Per slot: a score that belongs to the policy; 0 after a write.</summary>
     public Span<float> Scores => _scores.AsSpan(0, Capacity);
@@ -248,6 +251,13 @@ public sealed unsafe class HeadCache : IDisposable
         Count++;
     }
 
+    private static void GrowPinned(ref int[] array, int length)
+    {
+        int[] grown = GC.AllocateUninitializedArray<int>(length, pinned: true);
+        array.CopyTo(grown, 0);
+        array = grown;
+    }
+
     private void AddPage()
     {
         if (_pageCount == _pages.Length)
@@ -256,7 +266,7 @@ public sealed unsafe class HeadCache : IDisposable
             Array.Resize(ref _pages, pages);
             Array.Resize(ref _live, pages);
             Array.Resize(ref _positions, checked(pages * PageTokens));
-            Array.Resize(ref _rotations, pages * PageTokens);
+            GrowPinned(ref _rotations, pages * PageTokens);
             Array.Resize(ref _scores, pages * PageTokens);
             Array.Resize(ref _offsets, pages * PageTokens);
         }

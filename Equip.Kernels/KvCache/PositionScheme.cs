@@ -18,6 +18,9 @@ public enum PositionScheme
     /// <summary>Rank among live tokens with arbitrary holes, by offsets and rotated queries (<see cref="LazyPositions"/>).</summary>
     CacheLazy,
 
+    /// <summary>Rank among live tokens with arbitrary holes, by keys stored unrotated and rotated when read (<see cref="RotateOnReadPositions"/>).</summary>
+    CacheRotateOnRead,
+
     /// <summary>Rank among live tokens with arbitrary holes, by rotating older keys (<see cref="OlderSidePositions"/>).</summary>
     CacheOlderSide,
 }

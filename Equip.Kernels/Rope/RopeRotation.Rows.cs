@@ -88,11 +88,7 @@ public static unsafe partial class RopeRotation
                 int i = first;
                 do
                 {
-                    TLayout.Load<TElement, TLanes, TFloats, TWords>(source, i, pairs, out TFloats x, out TFloats y);
-                    TFloats c = TLanes.Load(cos + i), s = TLanes.Load(sin + i);
-                    TFloats rotatedX = TLanes.MultiplySubtractFrom(y, s, TLanes.Multiply(x, c));
-                    TFloats rotatedY = TLanes.MultiplyAdd(x, s, TLanes.Multiply(y, c));
-                    TLayout.Store<TElement, TLanes, TFloats, TWords>(rotatedX, rotatedY, destination, i, pairs);
+                    RotatePairs<TElement, TElement, TLayout, TLanes, TFloats, TWords>(source, destination, TLanes.Load(cos + i), TLanes.Load(sin + i), i, pairs);
                     i += TLanes.Count;
                 }
                 while (i < end);
@@ -105,6 +101,22 @@ public static unsafe partial class RopeRotation
         }
         while (++firstUnit < endUnit);
         return end;
+    }
+
+    /// <summary>A vector of pairs.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void RotatePairs<TSource, TDestination, TLayout, TLanes, TFloats, TWords>(byte* source, byte* destination, TFloats cos, TFloats sin, int first, int pairs)
+        where TSource : struct, IElement
+        where TDestination : struct, IElement
+        where TLayout : struct, ILayout
+        where TLanes : struct, ILanes<TFloats, TWords>
+        where TFloats : struct
+        where TWords : struct
+    {
+        TLayout.Load<TSource, TLanes, TFloats, TWords>(source, first, pairs, out TFloats x, out TFloats y);
+        TFloats rotatedX = TLanes.MultiplySubtractFrom(y, sin, TLanes.Multiply(x, cos));
+        TFloats rotatedY = TLanes.MultiplyAdd(x, sin, TLanes.Multiply(y, cos));
+        TLayout.Store<TDestination, TLanes, TFloats, TWords>(rotatedX, rotatedY, destination, first, pairs);
     }
 
     /// <summary>Units of <see cref="RowsPerUnit"/> rows that share their angles. Counts of elements.</summary>

@@ -25,6 +25,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
     private readonly ModelConfig _config;
     private readonly ModelWeights _weights;
     private readonly RopeTable _rope;
+    private readonly RankAngles _keyAngles;
     private readonly Activations _activations;
     private readonly RotatedQueries _rotatedQueries;
     private readonly OutputProjection _outputProjection;
@@ -47,6 +48,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         _config = model.Config;
         _weights = model.Weights;
         _rope = new RopeTable(_config.Rope);
+        _keyAngles = new RankAngles(_rope);
         _activations = new Activations(_config, _rope.Pairs);
         _outputProjection = new OutputProjection(context, _weights.Layers.Select(layer => layer.Output), _config.Heads, _config.KvHeads);
         _rotatedQueries = new RotatedQueries(context, _rope, _config);
@@ -82,6 +84,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
             SlidingWindow = window,
             RecentTokens = policy.RecentTokens,
             Rope = _rope,
+            KeyAngles = _keyAngles,
             Shape = new AttentionShape(_config.Heads, _config.KvHeads, _config.HeadDim, options.KvType),
         };
         CacheStrategy strategy = CacheStrategies.Create(options.Update, positions, strategyOptions);
@@ -242,7 +245,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         }
 
         _firstRun[batch * kvHeads] = written;
-        if (written > 0) DecodeAttention.Attend(Context, Shape(sequences[0]), _runs.AsSpan(0, written), _firstRun.AsSpan(0, (batch * kvHeads) + 1), _activations.Attended(batch));
+        if (written > 0) DecodeAttention.Attend(Context, Shape(sequences[0]), _runs.AsSpan(0, written), _firstRun.AsSpan(0, (batch * kvHeads) + 1), _activations.Attended(batch), _keyAngles);
         AttendAlone(layer, sequences, stride);
     }
 

@@ -1,6 +1,7 @@
 using Equip.Kernels.Attention;
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.Numerics;
+using Equip.Kernels.Rope;
 using Equip.Tests.Fixtures;
 
 namespace Equip.Tests.Attention;
@@ -19,6 +20,25 @@ internal sealed unsafe class DecodeAttentionArgumentTests
     [Test]
     public void Attend_NegativeTokens_Throws()
         => Assert.That(() => Attend(run => run with { Tokens = -1 }), Throws.ArgumentException.With.Message.Contains("runs[1].Tokens: got -1, expected at least 0"));
+
+    [TestCase(-1)]
+    [TestCase(8)]
+    public void Attend_RankOutsideTheAngles_Throws(int rank)
+    {
+        RankAngles angles = new(new RopeTable(new RopeOptions { HeadDim = 16 }));
+        int[] ranks = [0, 7, rank];
+        fixed (int* pointer = ranks)
+        {
+            int* of = pointer;
+            Assert.That(() => Attend(run => run with { Ranks = of }), Throws.ArgumentException.With.Message.Contains("runs[1].Ranks[0]: got 0, expected 0 to -1"));
+            angles.Reserve(8);
+            Assert.That(() => Attend(run => run with { Ranks = of }, keyAngles: angles), Throws.ArgumentException.With.Message.Contains($"runs[1].Ranks[2]: got {rank}, expected 0 to 7"));
+        }
+    }
+
+    [Test]
+    public void Attend_AnglesOfAnotherHeadDim_Throws()
+        => Assert.That(() => Attend(run => run, keyAngles: new RankAngles(new RopeTable(new RopeOptions { HeadDim = 32 }))), Throws.ArgumentException.With.Message.Contains("keyAngles: got headDim 32, expected 16"));
 
     [TestCase(0, 2, 1)]
     [TestCase(-1, 0, 1)]
@@ -56,7 +76,7 @@ internal sealed unsafe class DecodeAttentionArgumentTests
     }
 
     // Two streams of three rows; the second run is damaged. A failed call must leave the output alone.
-    private static void Attend(Func<AttentionRun, AttentionRun> damage, int[]? firstRun = null, int outputLength = 64)
+    private static void Attend(Func<AttentionRun, AttentionRun> damage, int[]? firstRun = null, int outputLength = 64, RankAngles? keyAngles = null)
     {
         float[] output = new float[outputLength];
         output.AsSpan().Fill(7);
@@ -65,7 +85,7 @@ internal sealed unsafe class DecodeAttentionArgumentTests
             AttentionRun run = new() { Keys = memory, Values = memory, Queries = memory, Tokens = 3 };
             try
             {
-                DecodeAttention.Attend(Contexts.For(Isa.Scalar), _shape, [run, damage(run)], firstRun ?? [0, 1, 2], output);
+                DecodeAttention.Attend(Contexts.For(Isa.Scalar), _shape, [run, damage(run)], firstRun ?? [0, 1, 2], output, keyAngles);
             }
             finally
             {

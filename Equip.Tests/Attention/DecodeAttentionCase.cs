@@ -1,6 +1,7 @@
 using Equip.Kernels.Attention;
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.Numerics;
+using Equip.Kernels.Rope;
 using Equip.Tests.Fixtures;
 using Equip.Tests.Reference;
 
@@ -31,6 +32,9 @@ internal sealed unsafe class DecodeAttentionCase : IDisposable
     public int Skew { get; init; }
 
     public bool Weights { get; init; }
+
+    /// <summary>If given, most runs have keys that are rotated on reading, by ranks at random.</summary>
+    public RankAngles? KeyAngles { get; init; }
 
     public AttentionRun[] Runs => [.. _runs];
 
@@ -78,6 +82,7 @@ internal sealed unsafe class DecodeAttentionCase : IDisposable
             Keys = (byte*)of.Keys + Shape.RowBytes,
             Values = (byte*)of.Values + Shape.RowBytes,
             ColumnWeights = of.ColumnWeights == null ? null : of.ColumnWeights + 1,
+            Ranks = of.Ranks == null ? null : of.Ranks + 1,
             Tokens = of.Tokens - 1,
         };
     }
@@ -90,7 +95,7 @@ internal sealed unsafe class DecodeAttentionCase : IDisposable
     {
         using GuardedBuffer output = new(OutputLength * sizeof(float));
         output.AsSpan<float>().Fill(float.NaN);
-        DecodeAttention.Attend(context, Shape, Runs, FirstRun, output.AsSpan<float>());
+        DecodeAttention.Attend(context, Shape, Runs, FirstRun, output.AsSpan<float>(), KeyAngles);
         output.AssertCanary();
         foreach (GuardedBuffer buffer in _buffers) buffer.AssertCanary();
         return output.AsSpan<float>().ToArray();
@@ -100,7 +105,7 @@ internal sealed unsafe class DecodeAttentionCase : IDisposable
     public void AssertMatchesOracle(KernelContext context, string what = "", double tolerance = 1e-5)
     {
         double[]?[] weights = new double[_runs.Count][];
-        double[] expected = ReferenceAttention.Decode(Shape, Runs, FirstRun, weights);
+        double[] expected = ReferenceAttention.Decode(Shape, Runs, FirstRun, weights, KeyAngles?.Table);
         AssertMatches(context, expected, weights, what, tolerance);
     }
 
@@ -124,7 +129,15 @@ internal sealed unsafe class DecodeAttentionCase : IDisposable
         for (long i = 0; i < (long)tokens * Shape.HeadDim; i++) MaxValue = Math.Max(MaxValue, Math.Abs(ReferenceAttention.Element(values, Shape.CacheType, i)));
         // Every third run does without weights.
         bool wanted = Weights && _runs.Count % 3 != 2;
-        return new AttentionRun { Keys = keys, Values = values, Queries = queries, Tokens = tokens, ColumnWeights = wanted ? (float*)Buffer(tokens * sizeof(float)) : null };
+        int* ranks = null;
+        if (KeyAngles is not null && _runs.Count % 4 != 3)
+        {
+            Random random = new(_seed);
+            ranks = (int*)Buffer(tokens * sizeof(int));
+            for (int i = 0; i < tokens; i++) ranks[i] = random.Next(KeyAngles.Count);
+        }
+
+        return new AttentionRun { Keys = keys, Values = values, Queries = queries, Tokens = tokens, ColumnWeights = wanted ? (float*)Buffer(tokens * sizeof(float)) : null, Ranks = ranks };
     }
 
     private byte* Rows(int tokens)

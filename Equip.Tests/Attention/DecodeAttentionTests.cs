@@ -1,6 +1,7 @@
 using Equip.Kernels.Attention;
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.Numerics;
+using Equip.Kernels.Rope;
 using Equip.Tests.Fixtures;
 using Equip.Tests.Reference;
 
@@ -69,6 +70,17 @@ internal sealed unsafe class DecodeAttentionTests(Isa isa, DataType type)
     {
         using DecodeAttentionCase test = Case(40, 128, weights: true).Stream(700);
         test.AssertMatchesOracle(Contexts.For(isa));
+    }
+
+    [Test]
+    public void Attend_KeysRotatedOnReading_MatchOracle(
+        [Values] RopeLayout layout, [Values(RopeType.Default, RopeType.Yarn)] RopeType rope, [Values(0, 6, 32)] int rotaryDim, [Values(32, 80, 128)] int headDim)
+    {
+        RankAngles angles = new(new RopeTable(new RopeOptions { HeadDim = headDim, RotaryDim = rotaryDim, Layout = layout, Type = rope, Factor = 4, OriginalMaxPositions = 512 }));
+        angles.Reserve(2000);
+        using DecodeAttentionCase test = new(new AttentionShape(6, 2, headDim, type)) { QueryScale = 0.3f, Weights = true, KeyAngles = angles };
+        test.Stream(4, 300, 1, 7, 33).Stream().Paged(333, 16).Stream(1);
+        test.AssertMatchesOracle(Contexts.For(isa, 2));
     }
 
     [TestCase(1)]

@@ -1,5 +1,6 @@
 using Equip.Kernels.Attention;
 using Equip.Kernels.Numerics;
+using Equip.Kernels.Rope;
 
 namespace Equip.Tests.Reference;
 
@@ -9,7 +10,7 @@ internal static unsafe class ReferenceAttention
     /// <summary>
     /// Output <c>[streams, group, headDim]</c>. Column weights go to <paramref name="weights"/>, one array a run, if given.
     /// </summary>
-    public static double[] Decode(in AttentionShape shape, ReadOnlySpan<AttentionRun> runs, ReadOnlySpan<int> firstRun, double[]?[]? weights = null)
+    public static double[] Decode(in AttentionShape shape, ReadOnlySpan<AttentionRun> runs, ReadOnlySpan<int> firstRun, double[]?[]? weights = null, RopeTable? keyRotation = null)
     {
         int streams = firstRun.Length - 1, group = shape.Group, headDim = shape.HeadDim;
         double[] output = new double[streams * group * headDim];
@@ -20,6 +21,7 @@ internal static unsafe class ReferenceAttention
             for (int r = begin; r < end; r++)
             {
                 keys[r - begin] = Elements(runs[r].Keys, shape.CacheType, runs[r].Tokens * headDim);
+                for (int t = 0; runs[r].Ranks != null && t < runs[r].Tokens; t++) Rotate(keys[r - begin].AsSpan(t * headDim, headDim), keyRotation!, runs[r].Ranks[t]);
                 values[r - begin] = Elements(runs[r].Values, shape.CacheType, runs[r].Tokens * headDim);
                 if (weights is not null) weights[r] = new double[runs[r].Tokens];
             }
@@ -55,6 +57,18 @@ internal static unsafe class ReferenceAttention
         }
 
         return output;
+    }
+
+    /// <summary>One row by its own angles, in double.</summary>
+    private static void Rotate(Span<double> row, RopeTable table, int rotation)
+    {
+        for (int i = 0; i < table.Pairs; i++)
+        {
+            (int first, int second) = table.Options.Layout == RopeLayout.HalfSplit ? (i, i + table.Pairs) : (2 * i, (2 * i) + 1);
+            (double sin, double cos) = Math.SinCos(rotation * table.InverseFrequencies[i]);
+            (double x, double y) = (row[first] * table.AttentionFactor, row[second] * table.AttentionFactor);
+            (row[first], row[second]) = ((x * cos) - (y * sin), (y * cos) + (x * sin));
+        }
     }
 
     private static double[] Elements(void* memory, DataType type, int count)

@@ -30,8 +30,9 @@ internal sealed class BatchDecodeTests
             new() { Policy = "streaming", Budget = 24, PageTokens = 8, Positions = PositionScheme.Original },
             new() { Policy = "h2o", Budget = 12 },
             new() { Policy = "streaming", Budget = 16, Update = CacheUpdate.FunctionalRepeatKv },
+            new() { Policy = "h2o", Budget = 12, PageTokens = 8, Positions = PositionScheme.CacheRotateOnRead },
         ];
-        int[] prompts = [3, 40, 1, 33, 20];
+        int[] prompts = [3, 40, 1, 33, 20, 25];
         using CpuExecutor executor = new(_model.Value, Contexts.For(isa));
         int vocabulary = _model.Value.Config.VocabularySize, steps = 30;
         float[][] alone = new float[options.Length][];
