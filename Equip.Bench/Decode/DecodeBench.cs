@@ -84,7 +84,8 @@ internal sealed class DecodeBench(CpuExecutor executor)
         {
             int count = Math.Min(chunk, tokens.Length);
             // Only the prompt's last token needs its logits.
-            executor.Prefill(sequence, tokens[..count], count == tokens.Length ? logits.AsSpan(0, _vocabulary) : []);
+            bool last = count == tokens.Length;
+            executor.Prefill(sequence, tokens[..count], last ? logits.AsSpan(0, _vocabulary) : [], final: last || !sequence.TakesParts);
             tokens = tokens[count..];
             stop.ThrowIfCancellationRequested();
         }

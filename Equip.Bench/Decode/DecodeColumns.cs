@@ -22,7 +22,7 @@ internal static class DecodeColumns
         new("n_depth", "depth", Integer, DataOnly, row => row.Test.Depth),
         new("n_batch", "batch", Integer, Setting, row => row.Test.Batch),
         new("n_sequences", "sequences", Integer, Setting, row => row.Test.Sequences),
-        .. SettingColumns.OfCache<DecodeRow>(row => row.Test.Cache),
+        .. SettingColumns.OfCache<DecodeRow>(row => row.Test.Cache, row => row.Test.Depth + row.Test.PromptTokens),
         new("avg_ts", "tokens/s", Real, Shown, row => Format.Real(row.TokensPerSecond.Average()))
         {
             Bars = true,
@@ -37,7 +37,9 @@ internal static class DecodeColumns
         new("ttft_ms", "ttft ms", Real, Shown, row => Format.Real(row.FirstTokenMilliseconds)) { Display = row => Format.Number(row.FirstTokenMilliseconds) },
         new("tpot_ms", "tpot ms", Real, Optional, row => Format.Real(row.StepMilliseconds)) { Display = row => Format.Number(row.StepMilliseconds ?? 0) },
         new("evict_us", "evict us", Real, Shown, row => Format.Real(row.EvictionMicroseconds)) { Display = row => Format.Number(row.EvictionMicroseconds) },
+        new("evict_percent", "evict %", Real, Shown, row => Format.Real(row.EvictionPercent)) { Show = value => Format.Number(value.GetValue<double>()) },
         new("kv_bytes", "KV", Integer, Shown, row => row.Samples[^1].KvBytes) { Display = row => Format.Bytes(row.Samples[^1].KvBytes) },
+        new("kv_percent_of_full", "KV % of full", Real, Shown, row => Format.Real(row.CachePercent)) { Show = value => Format.Number(value.GetValue<double>()) },
         new("live_tokens", "live tokens", Real, DataOnly, row => Format.Real(row.Samples[^1].LiveTokens)),
         new("weight_bytes_per_s", "weights/s", Real, Optional, row => Format.Real(row.WeightBytesPerSecond)) { Display = row => Format.Rate(row.WeightBytesPerSecond ?? 0) },
         new("peak_rss_bytes", "peak RSS", Integer, Shown, row => row.Samples.Max(sample => sample.PeakMemory)) { Display = row => Format.Bytes(row.Samples.Max(sample => sample.PeakMemory)) },

@@ -13,7 +13,7 @@ internal sealed class DecodeCommand : ToolCommand
     private readonly ListOption<int> _prompt = ListOptions.Numbers(["-p", "--n-prompt"], "Tokens of a prompt to time (pp); 0 for no such test.", "512", 0);
     private readonly ListOption<int> _generate = ListOptions.Numbers(["-n", "--n-gen"], "Tokens to generate and time (tg); 0 for no such test.", "128", 0);
     private readonly ListOption<int> _depth = ListOptions.Numbers(["-d", "--n-depth"], "Tokens already in the sequence when the clock starts.", "0", 0);
-    private readonly ListOption<int> _batch = ListOptions.Numbers(["-b", "--batch-size"], "Prompt tokens handed over at once, in pp and to fill the depth; a policy that prunes after a prompt does so after each batch.", "2048", 1);
+    private readonly ListOption<int> _batch = ListOptions.Numbers(["-b", "--batch-size"], "Prompt tokens handed over at once, in pp and to fill the depth; a policy that prunes after a prompt does so after the last batch.", "2048", 1);
     private readonly ListOption<int> _sequences = ListOptions.Numbers(["--sequences"], "Sequences that decode together; tokens/s counts the tokens of all.", "1", 1, 4096);
     private readonly ListOption<int> _repetitions = ListOptions.Numbers(["-r", "--repetitions"], "Times that each test is measured, after a warm-up.", "5", 1, one: true);
     private readonly Option<bool> _sequential = new("--sequential") { Description = "Finish each test before the next one. Without it the tests take turns, so that drifting clock speeds hit all alike." };
@@ -37,8 +37,9 @@ internal sealed class DecodeCommand : ToolCommand
               tokens/s    mean over the repetitions ± standard deviation, all sequences together
               ttft ms     time from the start of the sequence to the first token after the prompt (pp) or the depth (tg)
               tpot ms     time of a decode step (one token of each sequence)
-              evict us    eviction work (choosing, writing, moving, rotating) a decode step or prompt token
-              KV          bytes of keys and values held at the end, whole pages, all sequences
+              evict us    eviction work (choosing, writing, moving, rotating) a decode step or prompt token; evict %: of the time
+              KV          bytes of keys and values held at the end, whole pages, all sequences; and of what all tokens would take
+              kept        the budget as a fraction of the prompt (--ratio)
               weights/s   bytes of weights read a second while decoding
               peak RSS    resident memory of the process (mapped weights included) during the test
               change %    perplexity of the cache against the full one, over the same text
@@ -80,6 +81,7 @@ internal sealed class DecodeCommand : ToolCommand
         IReadOnlyList<DecodeTest> tests = Combine(
             _cache.Expand(parsed), _prompt.Values(parsed), _generate.Values(parsed), _depth.Values(parsed), _batch.Values(parsed), _sequences.Values(parsed));
         if (tests.Count == 0) throw new UsageException("-p and -n: got 0 for both, expected something to measure");
+        if (_cache.HasRatio(parsed) && tests.Any(test => test.Depth + test.PromptTokens == 0)) throw new UsageException("--ratio: a test without -p and -d has no prompt; expected --budget");
         bool quality = parsed.GetValue(_withQuality);
         if (quality && _model.IsShape(parsed)) throw new UsageException("--quality: a shape has random weights; expected a model");
         IReadOnlyList<Func<LanguageModel>> models = _model.Sources(parsed);

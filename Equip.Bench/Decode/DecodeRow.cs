@@ -6,9 +6,9 @@ using Equip.Model;
 namespace Equip.Bench.Decode;
 
 /// <summary>A model as results name it; outlives the model.</summary>
-internal sealed record ModelFacts(string Name, DataType Weights, long WeightBytes, long Parameters)
+internal sealed record ModelFacts(string Name, DataType Weights, long WeightBytes, long Parameters, long KvValuesPerToken)
 {
-    public static ModelFacts Of(LanguageModel model) => new(model.Name, model.WeightType, model.WeightBytes, model.Parameters);
+    public static ModelFacts Of(LanguageModel model) => new(model.Name, model.WeightType, model.WeightBytes, model.Parameters, 2L * model.Config.Layers * model.Config.KvHeads * model.Config.HeadDim);
 }
 
 /// <summary>What computed a result.</summary>
@@ -52,6 +52,12 @@ internal sealed class DecodeRow(DecodeTest test, ModelFacts model, ComputeFacts 
 
     /// <summary>Mean eviction work a step (a prompt token or a decode step), in microseconds.</summary>
     public double EvictionMicroseconds => Samples.Average(sample => sample.Eviction.TotalMicroseconds) / test.Steps;
+
+    /// <summary>Eviction work as percent of the time measured.</summary>
+    public double EvictionPercent => Samples.Average(sample => 100 * (sample.Eviction / sample.Elapsed));
+
+    /// <summary>Bytes of keys and values as percent of all rows of all tokens seen.</summary>
+    public double CachePercent => 100.0 * Samples[^1].KvBytes / ((double)model.KvValuesPerToken * test.Cache.KvType.Size() * (test.Depth + test.Steps) * test.Sequences);
 
     /// <summary>Bytes of weights read a second while decoding; null for a prompt, whose tokens share the reads.</summary>
     public double? WeightBytesPerSecond => StepMilliseconds is { } milliseconds ? model.WeightBytes / milliseconds * 1000 : null;

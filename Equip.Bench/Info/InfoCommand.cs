@@ -62,6 +62,7 @@ internal sealed class InfoCommand : ToolCommand
         new("acts_at_prefill", "at prefill", Text, Shown, info => YesNo(info.ActsAtPrefill)),
         new("acts_at_decode", "at decode", Text, Shown, info => YesNo(info.ActsAtDecode)),
         new("positions", "positions", Text, Shown, info => info.Positions),
+        new("defaults", "defaults", Text, Shown, info => info.Defaults),
         new("guesses", "filled in here", Text, Shown, info => info.Guesses),
     ];
 

@@ -46,12 +46,19 @@ internal abstract record Column(string Name, string Heading, ColumnType Type, Co
 {
     /// <summary>Whether html draws this column's values as bars; at most one column of a table.</summary>
     public bool Bars { get; init; }
+
+    /// <summary>How a value looks to people; null for the value as it is.</summary>
+    public Func<JsonNode, string>? Show { get; init; }
 }
 
 /// <summary>A column that takes its values from a <typeparamref name="TRow"/>.</summary>
 internal sealed record Column<TRow>(string Name, string Heading, ColumnType Type, ColumnView View, Func<TRow, JsonNode?> Value)
     : Column(Name, Heading, Type, View)
 {
-    /// <summary>How a value looks to people; null for the value as it is.</summary>
+    /// <summary>How a row's value looks to people, where that takes more than the value; null for <see cref="Column.Show"/>.</summary>
     public Func<TRow, string>? Display { get; init; }
+
+    /// <summary>The column over rows that were written as JSON objects earlier: the value is the field of its name.</summary>
+    public Column<TOther> Over<TOther>(Func<TOther, JsonObject> record) =>
+        new(Name, Heading, Type, View, row => record(row)[Name]?.DeepClone()) { Bars = Bars, Show = Show };
 }

@@ -21,6 +21,10 @@ internal sealed class HtmlWriter : ViewWriter
         table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
         th, td { padding: .3rem .7rem; text-align: left; border-bottom: 1px solid #ddd; white-space: nowrap; }
         .n { text-align: right; }
+        figure { margin: 1.5rem 0; display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; align-items: flex-start; }
+        figcaption { width: 100%; font-weight: 600; }
+        svg { max-width: 100%; height: auto; }
+        .legend { list-style: none; margin: 0; padding: 0; font-size: 13px; }
         rect { fill: #2a6f97; }
         @media (prefers-color-scheme: dark) { body { color: #eee; background: #181818; } th, td { border-color: #444; } rect { fill: #61a5c2; } }
         </style>
@@ -29,11 +33,15 @@ internal sealed class HtmlWriter : ViewWriter
         <h1>TITLE</h1>
         """;
 
+    /// <summary>Makes what stands above the table; null for nothing.</summary>
+    public Func<string>? Figures { get; set; }
+
     public override void End()
     {
         Output.WriteLine(Head.Replace("TITLE", Text(Name), StringComparison.Ordinal));
         foreach (string line in Lines) Output.WriteLine($"<div>{Text(line)}</div>");
         if (CommonSettings.Count > 0) Output.WriteLine($"<p>{Text(string.Join(", ", CommonSettings))}</p>");
+        if (Figures is not null) Output.Write(Figures());
         if (TableColumns.Count > 0)
         {
             Output.WriteLine("<div class=\"scroll\"><table>");

@@ -37,7 +37,7 @@ internal sealed class ResultTable<TRow> : IDisposable
     }
 
     private static string Display(Column<TRow> column, TRow row, JsonNode? value) =>
-        value is null ? "" : column.Display is { } display ? display(row) : ResultWriter.Plain(value);
+        value is null ? "" : column.Display is { } display ? display(row) : column.Show is { } show ? show(value) : ResultWriter.Plain(value);
 }
 
 /// <summary>A row's values and how they look to people, in the order of the columns; a missing value is null and an empty text.</summary>

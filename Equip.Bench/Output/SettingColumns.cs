@@ -9,12 +9,18 @@ namespace Equip.Bench.Output;
 internal static class SettingColumns
 {
     /// <summary>Columns of a row's cache.</summary>
-    public static IReadOnlyList<Column<TRow>> OfCache<TRow>(Func<TRow, CacheOptions> cache)
+    /// <param name="cache">The cache, its budget that of a prompt of the row's tokens.</param>
+    /// <param name="tokens">Tokens of the prompt that it prunes; 0 if there is none.</param>
+    public static IReadOnlyList<Column<TRow>> OfCache<TRow>(Func<TRow, CacheOptions> cache, Func<TRow, int> tokens)
     {
         return
         [
             new("policy", "policy", ColumnType.Text, ColumnView.Shown, row => cache(row).Policy),
             new("budget", "budget", ColumnType.Integer, ColumnView.Shown, row => Pruned(row)?.Budget),
+            new("ratio", "kept", ColumnType.Real, ColumnView.Optional, row => Pruned(row) is { } options && tokens(row) > 0 ? Format.Real(Math.Round(Math.Min(1, (double)options.Budget / tokens(row)), 6)) : null)
+            {
+                Show = value => $"{Format.Number(100 * value.GetValue<double>())} %",
+            },
             new("sinks", "sinks", ColumnType.Integer, ColumnView.Setting, row => Pruned(row)?.Sinks),
             new("recent", "recent", ColumnType.Integer, ColumnView.Setting, row => Pruned(row)?.Recent),
             new("update", "update", ColumnType.Text, ColumnView.Setting, row => Pruned(row) is { } options ? CacheSettings.Updates.NameOf(options.Update) : null),
@@ -22,6 +28,7 @@ internal static class SettingColumns
             new("window", "window", ColumnType.Integer, ColumnView.Setting, row => Given(cache(row).Window)),
             new("pool", "pool", ColumnType.Text, ColumnView.Setting, row => cache(row).PoolKernel == 0 ? null : CacheSettings.PoolModes.NameOf(cache(row).PoolMode)),
             new("pool_kernel", "pool kernel", ColumnType.Integer, ColumnView.Setting, row => Given(cache(row).PoolKernel)),
+            new("reduction", "reduction", ColumnType.Text, ColumnView.Setting, row => cache(row).Reduction == 0 ? null : CacheSettings.Reductions.NameOf(cache(row).Reduction)),
             new("allocation", "allocation", ColumnType.Text, ColumnView.Setting, row => cache(row).Allocation == 0 ? null : CacheSettings.Allocations.NameOf(cache(row).Allocation)),
             new("reading", "reading", ColumnType.Text, ColumnView.Setting, row => cache(row).Reading == 0 ? null : CacheSettings.Readings.NameOf(cache(row).Reading)),
             new("then", "then", ColumnType.Text, ColumnView.Setting, row => cache(row).Allocation == 0 ? null : CacheSettings.Tails.NameOf(cache(row).Then)),

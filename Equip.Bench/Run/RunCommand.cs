@@ -50,6 +50,7 @@ internal sealed class RunCommand : ToolCommand
         using LanguageModel model = _model.Open(parsed);
         using KernelContext kernels = _compute.Open(parsed);
         using CpuExecutor executor = new(model, kernels);
+        if (cache.Ratio > 0 && model.Tokenizer is { } tokenizer) cache = cache.ForPrompt(tokenizer.Encode(prompt).Length);
         using Sequence sequence = executor.CreateSequence(cache);
         GenerationOptions options = new() { MaxTokens = count, Sampler = CreateSampler(parsed, model.Generation) };
 
@@ -79,7 +80,7 @@ internal sealed class RunCommand : ToolCommand
             context.Error.WriteLine($"prompt: {prompted} tokens, first token after {Format.Number(firstToken.TotalMilliseconds)} ms ({Format.Number(prompted / firstToken.TotalSeconds)} tokens/s)");
             context.Error.WriteLine($"generated: {generated} tokens, {Format.Number(steps > 0 ? rest.TotalMilliseconds / steps : 0)} ms a token ({Format.Number(steps > 0 ? steps / rest.TotalSeconds : 0)} tokens/s)");
             context.Error.WriteLine(
-                $"KV cache: {cache.Policy}, {Format.Number(sequence.LiveTokens)} of {sequence.Tokens} tokens, {Format.Bytes(sequence.KvBytes)}; " +
+                $"KV cache: {cache.Policy}{(cache.Policy == CacheSettings.Full ? "" : $" {cache.Budget} ({Format.Number(Math.Min(100, 100.0 * cache.Budget / prompted))} % of the prompt)")}, {Format.Number(sequence.LiveTokens)} of {sequence.Tokens} tokens, {Format.Bytes(sequence.KvBytes)}; " +
                 $"eviction {Format.Number((executor.EvictionTime - promptEviction).TotalMicroseconds / Math.Max(steps, 1))} us a step; peak memory {Format.Bytes(PeakMemory.Read())}");
         }
 

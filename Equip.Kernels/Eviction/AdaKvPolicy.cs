@@ -3,14 +3,14 @@ namespace Equip.Kernels.Eviction;
 /// <summary>
 /// Ada-KV (arXiv 2407.11550): SnapKV's score, but the heads of a layer compete for its budget; each keeps its best fifth of the even share.
 /// The safeguarded rows are part of the choice (kvpress's rule), so the budget is exact; the authors' rule, which shrinks counts towards the
-/// even share by rounding, is not.
+/// even share by rounding, is not. The paper pools 7 scores; the default here is the largest of 15, by measurement.
 /// </summary>
 public sealed class AdaKvPolicy : ScoredPolicy
 {
     /// <summary>Makes the policy of one sequence.</summary>
     /// <exception cref="ArgumentException">A parameter is out of its range, or the budget leaves nothing to choose.</exception>
     public AdaKvPolicy(PolicyOptions options)
-        : base(options, Description, ScoringDefaults.Window32Pool7 with { Allocation = Allocation.Layer, Floor = 0.2 })
+        : base(options, Description, ScoringDefaults.Window32Pool15 with { Allocation = Allocation.Layer, Floor = 0.2 })
     {
     }
 
@@ -24,6 +24,7 @@ public sealed class AdaKvPolicy : ScoredPolicy
         ActsAtPrefill = true,
         ActsAtDecode = false,
         Positions = "original",
+        Defaults = "window 32, largest of 15 (paper: 7), floor 1/5",
     };
 
     internal override float[] Score(PromptLayer prompt, int first, int candidates)

@@ -5,7 +5,8 @@ namespace Equip.Kernels.Eviction;
 /// <summary>
 /// CriticalKV (arXiv 2502.03805): half of the chosen rows are SnapKV's best; the others have the highest (score + 1e-4) |v W_O|_1, with the
 /// score as a mean over the window's queries and the group's heads, and the norm as a mean over the group (kvpress's scale). Either every
-/// head keeps the same number, or the heads of a layer compete as in Ada-KV (the name critical-adakv).
+/// head keeps the same number, or the heads of a layer compete as in Ada-KV (the name critical-adakv). The paper pools 7 scores; the default
+/// here is the largest of 15, by measurement.
 /// </summary>
 public sealed class CriticalKvPolicy : ScoredPolicy
 {
@@ -17,7 +18,7 @@ public sealed class CriticalKvPolicy : ScoredPolicy
     /// <param name="adaptive">Whether the heads of a layer compete.</param>
     /// <exception cref="ArgumentException">A parameter is out of its range, or the budget leaves nothing to choose.</exception>
     public CriticalKvPolicy(PolicyOptions options, bool adaptive = false)
-        : base(options, adaptive ? AdaptiveDescription : Description, ScoringDefaults.Window32Pool7 with { Allocation = adaptive ? Allocation.Layer : Allocation.Head })
+        : base(options, adaptive ? AdaptiveDescription : Description, ScoringDefaults.Window32Pool15 with { Allocation = adaptive ? Allocation.Layer : Allocation.Head })
     {
     }
 
@@ -31,6 +32,7 @@ public sealed class CriticalKvPolicy : ScoredPolicy
         ActsAtPrefill = true,
         ActsAtDecode = false,
         Positions = "original",
+        Defaults = "window 32, largest of 15 (paper: average of 7), first half by SnapKV",
     };
 
     /// <summary>The row of the form whose heads compete.</summary>

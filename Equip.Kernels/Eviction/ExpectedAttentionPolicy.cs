@@ -33,6 +33,7 @@ public sealed unsafe class ExpectedAttentionPolicy : ScoredPolicy
         ActsAtPrefill = true,
         ActsAtDecode = false,
         Positions = "original",
+        Defaults = "first 4, next 512 positions",
     };
 
     /// <inheritdoc/>

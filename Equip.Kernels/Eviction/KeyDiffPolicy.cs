@@ -24,6 +24,7 @@ public sealed class KeyDiffPolicy : ScoredPolicy
         ActsAtPrefill = true,
         ActsAtDecode = false,
         Positions = "original",
+        Defaults = "no window",
     };
 
     internal override float[] Score(PromptLayer prompt, int first, int candidates)

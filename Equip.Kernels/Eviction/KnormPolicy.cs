@@ -23,6 +23,7 @@ public sealed class KnormPolicy : ScoredPolicy
         ActsAtPrefill = true,
         ActsAtDecode = false,
         Positions = "original",
+        Defaults = "no window",
     };
 
     internal override float[] Score(PromptLayer prompt, int first, int candidates)

@@ -26,6 +26,7 @@ public sealed class PagedEvictionPolicy : ScoredPolicy
         ActsAtPrefill = true,
         ActsAtDecode = false,
         Positions = "original",
+        Defaults = "first 16, newest 16",
         Guesses = "the score of a layer is the ratio of the heads' mean norms",
     };
 

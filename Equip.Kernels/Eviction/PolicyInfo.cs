@@ -24,6 +24,9 @@ public sealed record PolicyInfo
     /// <summary>The position conventions it works under.</summary>
     public required string Positions { get; init; }
 
+    /// <summary>The settings it runs with unless told otherwise, and the paper's where they differ; "none" if it has none.</summary>
+    public string Defaults { get; init; } = "none";
+
     /// <summary>What the paper leaves open and was filled in here; "none" if nothing.</summary>
     public string Guesses { get; init; } = "none";
 }

@@ -24,6 +24,9 @@ public sealed record PolicyOptions
     /// <summary>How scores are pooled, by policies that pool.</summary>
     public PoolMode PoolMode { get; init; }
 
+    /// <summary>How a row's attention becomes one number, by policies that leave it open.</summary>
+    public ColumnReduction Reduction { get; init; }
+
     /// <summary>How the budget is shared out, by policies that leave it open.</summary>
     public Allocation Allocation { get; init; }
 

@@ -3,7 +3,8 @@ namespace Equip.Kernels.Eviction;
 /// <summary>
 /// PyramidKV (arXiv 2406.02069): SnapKV's score, with a budget that falls linearly from the first layer to the last: from 2n - n / 20 chosen
 /// rows to n / 20, where n is the even share. Departure: the published integer rule overshoots the budget; here counts are rounded in
-/// pairs (layer l and its mirror image) and the mean is the budget. Where a layer's count exceeds its candidates the rest is not used.
+/// pairs (layer l and its mirror image) and the mean is the budget. Where a layer's count exceeds its candidates the rest is not used. The paper
+/// pools 7 scores; the default here is the largest of 15, by measurement.
 /// </summary>
 public sealed class PyramidKvPolicy : ScoredPolicy
 {
@@ -12,7 +13,7 @@ public sealed class PyramidKvPolicy : ScoredPolicy
     /// <summary>Makes the policy of one sequence.</summary>
     /// <exception cref="ArgumentException">A parameter is out of its range, or the budget leaves nothing to choose.</exception>
     public PyramidKvPolicy(PolicyOptions options)
-        : base(options, Description, ScoringDefaults.Window32Pool7)
+        : base(options, Description, ScoringDefaults.Window32Pool15)
     {
     }
 
@@ -26,6 +27,7 @@ public sealed class PyramidKvPolicy : ScoredPolicy
         ActsAtPrefill = true,
         ActsAtDecode = false,
         Positions = "original",
+        Defaults = "window 32, largest of 15 (paper: 7)",
     };
 
     /// <summary>Rows that a layer chooses when the even share is <paramref name="even"/>.</summary>

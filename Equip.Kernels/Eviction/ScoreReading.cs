@@ -2,7 +2,8 @@ namespace Equip.Kernels.Eviction;
 
 /// <summary>
 /// How LaProx's score, |A[:, i]| |v_i W_O|, is read for a group of query heads h that share a KV head. Published: "the mean attention
-/// weight within each query group"; which W_O stands for the group is not said.
+/// weight within each query group"; which W_O stands for the group is not said. Where another <see cref="ColumnReduction"/> is asked for, it
+/// takes the place of |A[:, i]|_2 (not in <see cref="Exact"/>, whose norm is implied).
 /// </summary>
 public enum ScoreReading
 {
@@ -29,4 +30,13 @@ public enum ScoreReading
 
     /// <summary>|mean_h A_h[:, i]|_2 |v_i|_2 (ablation).</summary>
     Value,
+
+    /// <summary>|mean_h A_h[:, i]|_2 |v_i|_1.</summary>
+    Value1,
+
+    /// <summary>|mean_h A_h[:, i]|_2 mean_h |v_i W_O^h|_1: CriticalKV's norm.</summary>
+    Output1,
+
+    /// <summary>max_h |A_h[:, i]|_2 |v_i W_O^h|_2.</summary>
+    Max,
 }

@@ -1,14 +1,5 @@
 namespace Equip.Kernels.Eviction;
 
-/// <summary>How the attention that a row gets from the window's queries becomes one number.</summary>
-internal enum ColumnReduction
-{
-    Sum,
-    Mean,
-    L2,
-    Max,
-}
-
 /// <summary>What a row's attention is multiplied by.</summary>
 internal enum ValueTerm
 {

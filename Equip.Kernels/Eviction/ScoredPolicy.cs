@@ -7,8 +7,8 @@ namespace Equip.Kernels.Eviction;
 /// Prunes a prompt once, after a layer's attention: the first and the newest rows stay, and of those between, the candidates, the ones
 /// with the highest scores. KV heads may end with different counts; the mean over all heads is the budget exactly, window and first
 /// rows included. A prompt that fits the budget is kept whole; a further prompt competes with the rows that are cached.
-/// Ties go to the lower layer, head and row; NaN scores sort lowest. Prompts are pruned when they are complete, so feeding one in
-/// parts is not the same. While decoding, tokens are added (the papers' way), or overwrite a head's own rows (see
+/// Ties go to the lower layer, head and row; NaN scores sort lowest. A prompt is pruned when it is complete; one
+/// that comes in parts is held whole until the last of them. While decoding, tokens are added (the papers' way), or overwrite a head's own rows (see
 /// <see cref="DecodeTail"/>), so that a pruned head never grows; heads that were not pruned first fill up to the budget.
 /// </summary>
 public abstract class ScoredPolicy : IEvictionPolicy
@@ -33,15 +33,17 @@ public abstract class ScoredPolicy : IEvictionPolicy
         Require.InRange(options.RecentTokens, 0, int.MaxValue - 1, "recent");
         Require.InRange((int)options.PoolMode, 0, (int)PoolMode.Max, "pool");
         Require.InRange((int)options.Allocation, 0, (int)Allocation.ModelRaw, "allocation");
-        Require.InRange((int)options.Reading, 0, (int)ScoreReading.Value, "reading");
+        Require.InRange((int)options.Reading, 0, (int)ScoreReading.Max, "reading");
+        Require.InRange((int)options.Reduction, 0, (int)ColumnReduction.Max, "reduction");
         Require.InRange((int)options.Then, 0, (int)DecodeTail.H2O, "then");
         bool pools = defaults.PoolKernel > 0;
         _options = options with
         {
             WindowTokens = options.WindowTokens == 0 ? defaults.Window : options.WindowTokens,
             PoolKernel = !pools ? 0 : options.PoolKernel == 0 ? defaults.PoolKernel : options.PoolKernel,
-            PoolMode = !pools ? PoolMode.Policy : options.PoolMode == PoolMode.Policy ? PoolMode.Average : options.PoolMode,
+            PoolMode = !pools ? PoolMode.Policy : options.PoolMode == PoolMode.Policy ? defaults.PoolMode : options.PoolMode,
             Allocation = !defaults.AllocationIsOpen || options.Allocation == Allocation.Policy ? defaults.Allocation : options.Allocation,
+            Reduction = defaults.Reduction == ColumnReduction.Policy || options.Reduction == ColumnReduction.Policy ? defaults.Reduction : options.Reduction,
             Reading = defaults.Reading == ScoreReading.Policy || options.Reading == ScoreReading.Policy ? defaults.Reading : options.Reading,
         };
         if (pools) Require.InRange(_options.PoolKernel, 1, Pooling.LargestKernel, "poolKernel");

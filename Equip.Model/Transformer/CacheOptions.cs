@@ -13,6 +13,12 @@ public sealed record CacheOptions
     /// <summary>Tokens kept per KV head; ignored by full.</summary>
     public int Budget { get; init; } = 512;
 
+    /// <summary>
+    /// Instead of a budget, the fraction of a prompt's tokens that is kept, in (0, 1] (kvpress's compression_ratio is 1 minus this); 0
+    /// if <see cref="Budget"/> counts. A sequence is made from what <see cref="ForPrompt"/> makes of it.
+    /// </summary>
+    public double Ratio { get; init; }
+
     /// <summary>First tokens that are never evicted.</summary>
     public int Sinks { get; init; } = 4;
 
@@ -42,6 +48,9 @@ public sealed record CacheOptions
     /// <summary>How scores are pooled.</summary>
     public PoolMode PoolMode { get; init; }
 
+    /// <summary>How a row's attention becomes one number, where the policy leaves it open.</summary>
+    public ColumnReduction Reduction { get; init; }
+
     /// <summary>How the budget is shared out, where the policy leaves it open.</summary>
     public Allocation Allocation { get; init; }
 
@@ -50,6 +59,14 @@ public sealed record CacheOptions
 
     /// <summary>What a policy that prunes a prompt does afterwards.</summary>
     public DecodeTail Then { get; init; }
+
+    /// <summary>With <see cref="Ratio"/> turned into the nearest <see cref="Budget"/> (at least 1) for a prompt of some tokens; the same without a ratio.</summary>
+    /// <exception cref="ArgumentException">The ratio is not in [0, 1].</exception>
+    public CacheOptions ForPrompt(int tokens)
+    {
+        if (!(Ratio is >= 0 and <= 1)) throw new ArgumentException($"ratio: got {Ratio}, expected above 0 and at most 1");
+        return Ratio == 0 ? this : this with { Budget = Math.Max(1, (int)Math.Round(Ratio * tokens)), Ratio = 0 };
+    }
 
     /// <summary>What the policy is made from.</summary>
     public PolicyOptions ForPolicy() => new()
@@ -60,6 +77,7 @@ public sealed record CacheOptions
         WindowTokens = Window,
         PoolKernel = PoolKernel,
         PoolMode = PoolMode,
+        Reduction = Reduction,
         Allocation = Allocation,
         Reading = Reading,
         Then = Then,
@@ -74,6 +92,7 @@ public sealed record CacheOptions
             Window = scoring.WindowTokens,
             PoolKernel = scoring.PoolKernel,
             PoolMode = scoring.PoolMode,
+            Reduction = scoring.Reduction,
             Allocation = scoring.Allocation,
             Reading = scoring.Reading,
             Then = scoring.Then,

@@ -12,7 +12,8 @@ namespace Equip.Model.Transformer;
 /// <content>
 /// Prompts. All tokens go through a layer, in chunks, before the next layer starts: the layer's K and V lie in one buffer in
 /// order of age, cached rows first; after its attention the policy chooses the rows that enter the cache, and the buffer
-/// serves the next layer. So the memory needed is the kept rows and one layer.
+/// serves the next layer. So the memory needed is the kept rows and one layer; a prompt fed in parts is held whole until its last one
+/// (CpuExecutor.PromptParts.cs).
 /// </content>
 public sealed unsafe partial class CpuExecutor
 {
@@ -25,27 +26,49 @@ public sealed unsafe partial class CpuExecutor
     private int[] _promptPositions = [];
     private int[] _promptRotations = [];
     private float[] _pastScores = [];
-    private float[] _promptQueries = [];
     private float[] _promptLogits = [];
 
     /// <summary>Appends tokens to a sequence.</summary>
     /// <param name="sequence">The sequence.</param>
     /// <param name="tokens">At least one token.</param>
     /// <param name="logits"><c>[vocabulary]</c> of the last token; empty if not wanted.</param>
-    /// <exception cref="ArgumentException">A token is outside the vocabulary, or a length does not fit; nothing was done.</exception>
-    public void Prefill(Sequence sequence, ReadOnlySpan<int> tokens, Span<float> logits)
+    /// <param name="final">
+    /// False if more of the same prompt follows: policies that prune after a prompt wait, and keep what they would keep of the prompt in one
+    /// piece. Until then all its rows (and the queries that the policy scores by) are held. A sliding window prunes as it goes, with the
+    /// same result.
+    /// </param>
+    /// <exception cref="ArgumentException">A token is outside the vocabulary, a length does not fit, or the cache cannot wait (<see cref="Sequence.TakesParts"/>); nothing was done.</exception>
+    public void Prefill(Sequence sequence, ReadOnlySpan<int> tokens, Span<float> logits, bool final = true)
+    {
+        ArgumentNullException.ThrowIfNull(sequence);
+        if (!final && !sequence.TakesParts)
+            throw new ArgumentException($"final: got false, but {sequence.Strategy.Name} with cache positions stores keys that a later part cannot attend", nameof(final));
+        Prefill([sequence], tokens, logits, final);
+    }
+
+    /// <summary>
+    /// Gives several empty sequences the same prompt. It is computed once, as what a prompt's tokens see does not depend on what is pruned
+    /// afterwards; then each policy keeps its rows of it.
+    /// </summary>
+    /// <param name="sequences">Sequences of this executor with the same KV type; if there are several, those that <see cref="Sequence.SharesPrompts"/>.</param>
+    /// <param name="tokens">At least one token.</param>
+    /// <param name="logits"><c>[vocabulary]</c> of the last token, the same for all; empty if not wanted.</param>
+    /// <exception cref="ArgumentException">A token is outside the vocabulary, a length does not fit, or the sequences cannot share; nothing was done.</exception>
+    public void Prefill(ReadOnlySpan<Sequence> sequences, ReadOnlySpan<int> tokens, Span<float> logits) => Prefill(sequences, tokens, logits, final: true);
+
+    private void Prefill(ReadOnlySpan<Sequence> sequences, ReadOnlySpan<int> tokens, Span<float> logits, bool final)
     {
         if (!logits.IsEmpty && logits.Length < _config.VocabularySize)
             throw new ArgumentException($"logits: got {logits.Length} elements, expected {_config.VocabularySize} or none", nameof(logits));
-        CheckPrompt(sequence, tokens);
-        if (MustFeedOneByOne(sequence))
+        CheckPrompt(sequences, tokens);
+        if (MustFeedOneByOne(sequences[0]))
         {
-            FeedOneByOne(sequence, tokens, null);
+            FeedOneByOne(sequences[0], tokens, null);
             if (!logits.IsEmpty) _promptLogits.AsSpan(0, _config.VocabularySize).CopyTo(logits);
             return;
         }
 
-        Span<float> x = RunPrompt(sequence, tokens);
+        Span<float> x = RunPrompt(sequences, tokens, final);
         if (!logits.IsEmpty) ComputeLogits(x[^_config.HiddenSize..], logits, 1);
     }
 
@@ -54,14 +77,14 @@ public sealed unsafe partial class CpuExecutor
     public void Prefill(Sequence sequence, ReadOnlySpan<int> tokens, LogitsHandler everyLogits)
     {
         ArgumentNullException.ThrowIfNull(everyLogits);
-        CheckPrompt(sequence, tokens);
+        CheckPrompt([sequence], tokens);
         if (MustFeedOneByOne(sequence))
         {
             FeedOneByOne(sequence, tokens, everyLogits);
             return;
         }
 
-        Span<float> x = RunPrompt(sequence, tokens);
+        Span<float> x = RunPrompt([sequence], tokens, final: true);
         int part = Math.Clamp(LogitsElements / _config.VocabularySize, 1, ChunkTokens);
         Grow(ref _promptLogits, part * _config.VocabularySize);
         for (int first = 0; first < tokens.Length; first += part)
@@ -73,10 +96,11 @@ public sealed unsafe partial class CpuExecutor
         }
     }
 
-    private void CheckPrompt(Sequence sequence, ReadOnlySpan<int> tokens)
+    private void CheckPrompt(ReadOnlySpan<Sequence> sequences, ReadOnlySpan<int> tokens)
     {
         if (tokens.IsEmpty) throw new ArgumentException("tokens: got none, expected at least one", nameof(tokens));
-        CheckSequence(sequence, tokens.Length);
+        foreach (Sequence sequence in sequences) CheckSequence(sequence, tokens.Length);
+        CheckSharing(sequences);
         CheckTokens(tokens);
     }
 
@@ -86,7 +110,7 @@ public sealed unsafe partial class CpuExecutor
     /// </summary>
     private static bool MustFeedOneByOne(Sequence sequence)
     {
-        if (sequence.Tokens == 0) return false;
+        if (sequence.Tokens == 0 || sequence.Unfinished is not null) return false;
         if (!sequence.Strategy.ExtendsEvictedCache) return true;
         for (int layer = 0; layer < sequence.Cache.Layers; layer++)
             foreach (HeadCache head in sequence.Cache.Layer(layer))
@@ -106,19 +130,28 @@ public sealed unsafe partial class CpuExecutor
     }
 
     /// <summary>Runs the tokens through all layers and returns the residual stream <c>[tokens, hidden]</c>.</summary>
-    private Span<float> RunPrompt(Sequence sequence, ReadOnlySpan<int> tokens)
+    private Span<float> RunPrompt(ReadOnlySpan<Sequence> sequences, ReadOnlySpan<int> tokens, bool final)
     {
-        sequence.Inconsistent = true;
+        foreach (Sequence sequence in sequences) sequence.Inconsistent = true;
+        if (!final) BeginPart(sequences[0]);
         Span<float> x = Embed(tokens);
         _activations.Reserve(Math.Min(tokens.Length, ChunkTokens));
-        for (int layer = 0; layer < _config.Layers; layer++) RunPromptLayer(layer, sequence, x, tokens.Length);
-        sequence.Tokens += tokens.Length;
-        sequence.Inconsistent = false;
+        ReserveQueries(sequences, tokens.Length);
+        for (int layer = 0; layer < _config.Layers; layer++) RunPromptLayer(layer, sequences, x, tokens.Length, final);
+        foreach (Sequence sequence in sequences)
+        {
+            sequence.Tokens += tokens.Length;
+            if (final) sequence.Unfinished = null;
+            sequence.Inconsistent = false;
+        }
+
         return x;
     }
 
-    private void RunPromptLayer(int layer, Sequence sequence, Span<float> x, int tokens)
+    private void RunPromptLayer(int layer, ReadOnlySpan<Sequence> sequences, Span<float> x, int tokens, bool final)
     {
+        // Those that share a prompt are all empty, so what is said of the rows is the same for all.
+        Sequence sequence = sequences[0];
         LayerWeights weights = _weights.Layers[layer];
         int hidden = _config.HiddenSize;
         Prompt prompt = GatherPast(layer, sequence, tokens);
@@ -131,13 +164,17 @@ public sealed unsafe partial class CpuExecutor
             if (sequence.Strategy.StoresUnrotatedKeys) StoreRows(sequence, prompt, _activations.Key(count), prompt.StoredKeys, prompt.Past + first, count);
             RotatePrompt(sequence, prompt, prompt.Past + first, sequence.Tokens + first, count);
             StoreRows(sequence, prompt, prompt.Past + first, count);
-            KeepQueries(sequence, tokens, first, count);
+            KeepQueries(tokens, first, count);
             AttendPrompt(sequence, prompt, prompt.Past + first, sequence.Tokens + first, count);
             LinearLayer.Multiply(Context, weights.Output, _activations.Attended(count), chunk, count, weights.OutputBias, accumulate: true);
             FeedForward(weights, chunk, count);
         }
 
-        KeepRows(layer, sequence, prompt, tokens);
+        foreach (Sequence each in sequences)
+        {
+            if (each.Unfinished is { } part && !final) AddPart(layer, each, prompt, part, tokens);
+            else KeepRows(layer, each, prompt, tokens);
+        }
     }
 
     /// <summary>Lays the cached rows of a layer out in order of age, with room for the new ones behind.</summary>
@@ -251,21 +288,23 @@ public sealed unsafe partial class CpuExecutor
         PrefillAttention.Attend(Context, Shape(sequence), _activations.RotatedQuery(count), sinkQueries, keys, _activations.Attended(count), count);
     }
 
-    /// <summary>Keeps the last queries of the prompt, if the policy scores by them.</summary>
-    private void KeepQueries(Sequence sequence, int tokens, int first, int count)
-    {
-        int wanted = Math.Min(sequence.Policy.PromptQueryTokens, tokens), width = _config.Heads * _config.HeadDim;
-        Grow(ref _promptQueries, checked(wanted * width));
-        int skip = Math.Clamp(tokens - wanted - first, 0, count);
-        Span<float> queries = sequence.Policy.WantsUnrotatedQueries ? _activations.Query(count) : _activations.RotatedQuery(count);
-        queries[(skip * width)..].CopyTo(_promptQueries.AsSpan(Math.Max(0, first + skip - (tokens - wanted)) * width));
-    }
-
     /// <summary>The rows that the policy keeps enter the cache.</summary>
     private void KeepRows(int layer, Sequence sequence, in Prompt prompt, int tokens)
     {
         long start = Stopwatch.GetTimestamp();
-        fixed (float* queries = _promptQueries)
+        int past = prompt.Past, queryTokens = Math.Min(sequence.Policy.PromptQueryTokens, tokens);
+        ReadOnlyMemory<float> pastScores = _pastScores.AsMemory(0, _config.KvHeads * past);
+        ReadOnlySpan<float> kept = KeptQueries(sequence, queryTokens);
+        if (sequence.Unfinished is { } part)
+        {
+            pastScores = part.PastScores(pastScores, _config.KvHeads, layer);
+            past = part.Past[layer];
+            kept = part.AddQueries(layer, kept, sequence.Policy.PromptQueryTokens);
+            queryTokens = kept.Length / (_config.Heads * _config.HeadDim);
+            part.Remove(sequence.Cache.Layer(layer));
+        }
+
+        fixed (float* queries = kept)
         {
             sequence.Policy.AfterPromptLayer(
                 new PromptLayer
@@ -277,12 +316,12 @@ public sealed unsafe partial class CpuExecutor
                     StoredKeys = prompt.StoredKeys,
                     Values = prompt.Values,
                     Rows = prompt.Rows,
-                    Past = prompt.Past,
+                    Past = past,
                     Positions = _promptPositions.AsMemory(0, _config.KvHeads * prompt.Rows),
                     Rotations = _promptRotations.AsMemory(0, _config.KvHeads * prompt.Rows),
-                    PastScores = _pastScores.AsMemory(0, _config.KvHeads * prompt.Past),
+                    PastScores = pastScores,
                     Queries = queries,
-                    QueryTokens = Math.Min(sequence.Policy.PromptQueryTokens, tokens),
+                    QueryTokens = queryTokens,
                     Heads = sequence.Cache.LayerMemory(layer),
                     Output = _outputProjection,
                     Rope = _rope,

@@ -68,6 +68,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
     public Sequence CreateSequence(CacheOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
+        if (options.Ratio != 0) throw new ArgumentException($"ratio: got {options.Ratio}, expected a budget (CacheOptions.ForPrompt makes one for a prompt)", nameof(options));
         PolicyOptions policyOptions = options.ForPolicy();
         IEvictionPolicy policy = EvictionPolicies.Create(options.Policy, policyOptions);
         if (options.PageTokens < 0) throw new ArgumentOutOfRangeException(nameof(options), options.PageTokens, $"page: got {options.PageTokens}, expected 0 or more");
@@ -316,16 +317,25 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         if (tokens.Length != sequences.Length) throw new ArgumentException($"tokens: got {tokens.Length}, expected one for each of {sequences.Length} sequences", nameof(tokens));
         if (logits.Length < (long)sequences.Length * _config.VocabularySize)
             throw new ArgumentException($"logits: got {logits.Length} elements, expected {sequences.Length} x {_config.VocabularySize}", nameof(logits));
+        foreach (Sequence sequence in sequences)
+        {
+            CheckSequence(sequence, 1);
+            if (sequence.Unfinished is not null) throw new InvalidOperationException("sequence: its prompt is unfinished; expected its last part (final), or Reset");
+        }
+
+        CheckTogether(sequences, "step");
+        CheckTokens(tokens);
+    }
+
+    private static void CheckTogether(ReadOnlySpan<Sequence> sequences, string what)
+    {
         for (int i = 0; i < sequences.Length; i++)
         {
-            CheckSequence(sequences[i], 1);
             if (sequences[i].Options.KvType != sequences[0].Options.KvType)
-                throw new ArgumentException($"sequences: KV types {sequences[0].Options.KvType} and {sequences[i].Options.KvType} cannot share a step", nameof(sequences));
+                throw new ArgumentException($"sequences: KV types {sequences[0].Options.KvType} and {sequences[i].Options.KvType} cannot share a {what}", nameof(sequences));
             for (int j = 0; j < i; j++)
                 if (ReferenceEquals(sequences[i], sequences[j])) throw new ArgumentException($"sequences: {j} and {i} are the same", nameof(sequences));
         }
-
-        CheckTokens(tokens);
     }
 
     private void CheckSequence(Sequence sequence, int tokens)

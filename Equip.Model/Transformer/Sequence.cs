@@ -30,6 +30,15 @@ public sealed class Sequence : IDisposable
     /// <summary>Bytes of K and V that the cache holds, whole pages counted.</summary>
     public long KvBytes => Cache.Bytes;
 
+    /// <summary>
+    /// Whether a prompt can be shared with other sequences: its tokens see all that is before them, and its rows are stored as they are
+    /// attended. Not so for a sliding window, and for baselines that store unrotated keys.
+    /// </summary>
+    public bool SharesPrompts => Policy.Mask.Window == 0 && !Strategy.StoresUnrotatedKeys;
+
+    /// <summary>Whether a prompt can come in parts and be pruned after the last one. Not so for baselines that store unrotated keys.</summary>
+    public bool TakesParts => !Strategy.StoresUnrotatedKeys;
+
     internal CpuExecutor Owner { get; }
 
     internal SequenceCache Cache { get; }
@@ -41,12 +50,16 @@ public sealed class Sequence : IDisposable
     /// <summary>Set while a step runs: a step that failed half-way leaves some layers ahead of others.</summary>
     internal bool Inconsistent { get; set; }
 
+    /// <summary>The prompt of which further parts are to come; null if there is none.</summary>
+    internal UnfinishedPrompt? Unfinished { get; set; }
+
     /// <summary>Forgets all tokens and returns the pages.</summary>
     public void Reset()
     {
         Cache.Clear();
         Policy = _createPolicy();
         Tokens = 0;
+        Unfinished = null;
         Inconsistent = false;
     }
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Equip.Bench.CommandLine;
 using Equip.Bench.Decode;
+using Equip.Kernels.Eviction;
 using Equip.Kernels.KvCache;
 using Equip.Kernels.Numerics;
 using Equip.Model.Transformer;
@@ -27,6 +28,20 @@ internal sealed class CacheSettingsTests
     [Test]
     public void Expand_RepeatedOption_AddsToTheList() =>
         Assert.That(string.Join(' ', Expand("--policy streaming --budget 64 --budget 64,128").Select(cache => cache.Budget)), Is.EqualTo("64 128"));
+
+    [Test]
+    public void Expand_EveryPolicy_IsTheTable() =>
+        Assert.That(Expand("--policy all --budget 64").Select(cache => cache.Policy), Is.EqualTo(EvictionPolicies.Names));
+
+    [Test]
+    public void Expand_Ratio_IsKeptUntilAPromptIsKnown()
+    {
+        CacheOptions cache = Expand("--policy full,snapkv --ratio 0.25,1").Where(cache => cache.Ratio == 0.25).Single();
+        Assert.That(cache.Policy, Is.EqualTo("snapkv"));
+        Assert.That(cache.ForPrompt(1801), Is.EqualTo(cache with { Budget = 450, Ratio = 0 }));
+        Assert.That(cache.ForPrompt(1).Budget, Is.EqualTo(1));
+        Assert.That(() => (cache with { Ratio = 1.5 }).ForPrompt(10), Throws.ArgumentException.With.Message.Contains("ratio: got 1.5"));
+    }
 
     [TestCase("policy", null)]
     [TestCase("cache", PositionScheme.Cache)]

@@ -55,6 +55,18 @@ internal sealed class CliTests
     [TestCase("eval nonsense", "task: got 'nonsense', expected perplexity, passkey, facts")]
     [TestCase("eval passkey --prompt-tokens 4", "--prompt-tokens: passkey has its own prompts")]
     [TestCase("eval perplexity --policy snapkv", "--policy: snapkv prunes once")]
+    [TestCase("eval passkey --ratio 0", "--ratio: got '0', expected a fraction above 0 and at most 1")]
+    [TestCase("eval passkey --ratio 1.5", "--ratio: got '1.5'")]
+    [TestCase("eval passkey --ratio NaN", "--ratio: got 'NaN'")]
+    [TestCase("eval passkey --ratio 0.1 --budget 64", "--budget and --ratio: expected one of them")]
+    [TestCase("decode --policy snapkv --ratio 0.1 -p 0", "--ratio: a test without -p and -d")]
+    [TestCase("eval passkey --shard 0/4", "--shard: got '0/4', expected I/N")]
+    [TestCase("eval passkey --shard 5/4", "--shard: got '5/4'")]
+    [TestCase("eval passkey --shard 3", "--shard: got '3'")]
+    [TestCase("eval passkey --suite nonsense", "--suite: got 'nonsense', expected none, laprox-ablation")]
+    [TestCase("eval passkey --suite laprox-ablation --policy h2o", "--suite and --policy")]
+    [TestCase("eval passkey --pool-kernel 6 --reduction median", "--reduction: got 'median', expected policy, sum")]
+    [TestCase("eval report", "Required argument 'FILE' missing")]
     [TestCase("eval perplexity --context 20 --windows 1 --prompt-tokens 20", "--prompt-tokens: got 20, expected at most 19")]
     public void Invoke_WrongCommandLine_ExitsWith2AndSaysWhy(string line, string problem)
     {

@@ -13,16 +13,16 @@ internal sealed class AttentionColumnsTests
     private static readonly AttentionShape _shape = new(Heads, KvHeads, 16, DataType.F32);
 
     [Test]
-    public void Reduce_EveryReduction_EqualsLoops([ValueSource(typeof(Contexts), nameof(Contexts.Paths))] Isa isa, [Values(1, 15, 16, 17, 700)] int count, [Values(0, 1, 2, 3)] int reduction, [Values] bool meanOfGroup)
+    public void Reduce_EveryReduction_EqualsLoops([ValueSource(typeof(Contexts), nameof(Contexts.Paths))] Isa isa, [Values(1, 15, 16, 17, 700)] int count, [Values(ColumnReduction.Sum, ColumnReduction.Mean, ColumnReduction.L2, ColumnReduction.Max)] ColumnReduction reduction, [Values] bool meanOfGroup)
     {
         int rows = First + count + 2, members = meanOfGroup ? Heads / KvHeads : 1;
         float[] probabilities = TestData.Random(Heads * Window * rows);
-        float[] actual = AttentionColumns.Reduce(Contexts.For(isa), _shape, probabilities, Window, rows, First, count, (ColumnReduction)reduction, meanOfGroup);
+        float[] actual = AttentionColumns.Reduce(Contexts.For(isa), _shape, probabilities, Window, rows, First, count, reduction, meanOfGroup);
         double[] expected = new double[Heads / members * count];
         for (int i = 0; i < expected.Length; i++)
         {
             double[] column = [.. Enumerable.Range(0, Window).Select(query => Enumerable.Range(0, members).Average(member => At((i / count * members) + member, query, i % count)))];
-            expected[i] = (ColumnReduction)reduction switch
+            expected[i] = reduction switch
             {
                 ColumnReduction.Sum => column.Sum(),
                 ColumnReduction.Mean => column.Average(),

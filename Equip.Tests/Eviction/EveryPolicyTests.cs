@@ -12,9 +12,9 @@ internal sealed class EveryPolicyTests
 {
     private const int Rows = 150, Budget = 48;
 
-    private static readonly int[] _prompt = [.. Enumerable.Range(0, Rows).Select(i => i == 0 ? 0 : 5 + (i * 37 % 900))];
+    private static readonly int[] _prompt = PromptFixture.Distinct(Rows);
 
-    private static IEnumerable<string> Lossy => EvictionPolicies.All.Where(info => info.Lossy).Select(info => info.Name);
+    private static IEnumerable<string> Lossy => PromptFixture.Lossy;
 
     private static IEnumerable<string> Scored => Lossy.Where(name => EvictionPolicies.Create(name, new PolicyOptions()).Scoring is not null);
 
@@ -118,17 +118,22 @@ internal sealed class EveryPolicyTests
     }
 
     [Test]
-    public void Prefill_1800TokensAtBudget64_HoldsUnderFivePercent([Values("snapkv", "laprox")] string policy)
+    public void Prefill_2000TokensAtBudget64_HoldsUnderFivePercent()
     {
+        const int Tokens = 2000;
+        int[] prompt = [.. PromptFixture.Passkey.Prompt, .. PromptFixture.Passkey.Prompt[1..(Tokens - 1800 + 1)]];
         using CpuExecutor executor = new(Golden.Model, Contexts.For(Isa.Auto));
-        using Sequence full = executor.CreateSequence(new CacheOptions { KvType = DataType.F32 });
-        using Sequence pruned = executor.CreateSequence(new CacheOptions { Policy = policy, Budget = 64, KvType = DataType.F32 });
-        executor.Prefill(full, PromptFixture.Passkey.Prompt, Span<float>.Empty);
-        executor.Prefill(pruned, PromptFixture.Passkey.Prompt, Span<float>.Empty);
-        Assert.That(PromptFixture.Passkey.Prompt, Has.Length.EqualTo(1800));
-        Assert.That(pruned.KvBytes, Is.LessThan(0.05 * 1800 * 16 * 2 * Golden.Model.Config.HeadDim * sizeof(float)));
-        Assert.That(pruned.KvBytes, Is.LessThan(0.05 * full.KvBytes));
-        Assert.That(pruned.LiveTokens, Is.EqualTo(64));
+        Sequence[] sequences = [.. Lossy.Select(policy => executor.CreateSequence(new CacheOptions { Policy = policy, Budget = 64 })).Where(sequence => sequence.SharesPrompts)];
+        executor.Prefill(sequences, prompt, Span<float>.Empty);
+        long full = (long)Tokens * 2 * 2 * Golden.Model.Config.Layers * Golden.Model.Config.KvHeads * Golden.Model.Config.HeadDim;
+        foreach (Sequence sequence in sequences)
+        {
+            Assert.That(sequence.LiveTokens, Is.EqualTo(64), sequence.Options.Policy);
+            Assert.That(sequence.KvBytes, Is.LessThan(0.05 * full), sequence.Options.Policy);
+            sequence.Dispose();
+        }
+
+        Assert.That(sequences, Has.Length.EqualTo(Lossy.Count() - 1));
     }
 
     [TestCase(32, 0, 7)]
@@ -140,6 +145,22 @@ internal sealed class EveryPolicyTests
     [TestCase(-5, 0, 7)]
     public void Create_WrongParameter_NamesTheRange(int budget, int window, int kernel)
         => Assert.That(() => EvictionPolicies.Create("laprox", new PolicyOptions { BudgetTokens = budget, WindowTokens = window, PoolKernel = kernel }), Throws.InstanceOf<ArgumentException>().With.Message.Contains("expected"));
+
+    [TestCase("streaming", 4, 0, "budget")]
+    [TestCase("h2o", 0, 65, "recent")]
+    [TestCase("random", 63, 1, "budget")]
+    [TestCase("adakv", -1, 0, "sinks")]
+    [TestCase("expected", 0, -1, "recent")]
+    public void Create_SinksOrRecentBeyondTheBudget_AreRefused(string policy, int sinks, int recent, string name)
+        => Assert.That(
+            () => EvictionPolicies.Create(policy, new PolicyOptions { BudgetTokens = policy == "streaming" ? 4 : 64, SinkTokens = sinks, RecentTokens = recent }),
+            Throws.InstanceOf<ArgumentException>().With.Message.Contains(name).And.Message.Contains("expected"));
+
+    [TestCase(DecodeTail.Streaming, 48, 0)]
+    [TestCase(DecodeTail.H2O, 4, 49)]
+    [TestCase((DecodeTail)3, 4, 0)]
+    public void Create_TailThatDoesNotFit_IsRefused(DecodeTail then, int sinks, int recent)
+        => Assert.That(() => EvictionPolicies.Create("snapkv", new PolicyOptions { BudgetTokens = Budget, SinkTokens = sinks, RecentTokens = recent, Then = then }), Throws.InstanceOf<ArgumentException>());
 
     private static void AssertDistinct(int[][] live, int end)
     {

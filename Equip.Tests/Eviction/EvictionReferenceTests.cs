@@ -13,15 +13,18 @@ internal sealed class EvictionReferenceTests
 
     private static readonly JsonElement _reference = JsonDocument.Parse(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Fixtures", "eviction.json"))).RootElement;
 
+    // The pooling that the papers' codes default to.
+    private static readonly CacheOptions _average7 = new() { PoolKernel = 7, PoolMode = PoolMode.Average };
+
     private static readonly object[][] _rows =
     [
-        ["laprox", new CacheOptions { Policy = "laprox" }],
-        ["laprox reading:prod", new CacheOptions { Policy = "laprox", Reading = ScoreReading.Product }],
-        ["snapkv avg7", new CacheOptions { Policy = "snapkv" }],
-        ["pyramidkv avg7 exact", new CacheOptions { Policy = "pyramidkv" }],
-        ["adakv avg7 safeguard", new CacheOptions { Policy = "adakv" }],
-        ["criticalkv avg7 eps-on-mean", new CacheOptions { Policy = "criticalkv" }],
-        ["critical-adakv avg7", new CacheOptions { Policy = "critical-adakv" }],
+        ["laprox", _average7 with { Policy = "laprox" }],
+        ["laprox reading:prod", _average7 with { Policy = "laprox", Reading = ScoreReading.Product }],
+        ["snapkv avg7", _average7 with { Policy = "snapkv" }],
+        ["pyramidkv avg7 exact", _average7 with { Policy = "pyramidkv" }],
+        ["adakv avg7 safeguard", _average7 with { Policy = "adakv" }],
+        ["criticalkv avg7 eps-on-mean", _average7 with { Policy = "criticalkv" }],
+        ["critical-adakv avg7", _average7 with { Policy = "critical-adakv" }],
         ["tova -", new CacheOptions { Policy = "tova" }],
         ["pagedeviction ratio_of_means", new CacheOptions { Policy = "pagedeviction" }],
         ["keydiff pure", new CacheOptions { Policy = "keydiff" }],
@@ -54,7 +57,7 @@ internal sealed class EvictionReferenceTests
     {
         int[][] expected = [.. Golden.Root.GetProperty("kept_indices_budget128_on_case2").GetProperty(name).EnumerateArray()
             .SelectMany(layer => layer.EnumerateArray()).Select(head => head.EnumerateArray().Select(row => row.GetInt32()).ToArray())];
-        int[][] kept = PromptFixture.Kept(new CacheOptions { Policy = policy, Budget = 128, PoolMode = pool }, Golden.Ids(Golden.Case(2), "input_ids"));
+        int[][] kept = PromptFixture.Kept(new CacheOptions { Policy = policy, Budget = 128, PoolKernel = 7, PoolMode = pool }, Golden.Ids(Golden.Case(2), "input_ids"));
         Assert.That(kept, Is.EqualTo(expected));
     }
 
@@ -62,7 +65,7 @@ internal sealed class EvictionReferenceTests
     public void LaProx_FirstPasskeyCase_ScoresEqualTheReference()
     {
         const int Candidates = 1800 - 32;
-        LaProxPolicy policy = new(new PolicyOptions { BudgetTokens = 128 });
+        LaProxPolicy policy = new(new PolicyOptions { BudgetTokens = 128, PoolKernel = 7, PoolMode = PoolMode.Average });
         PromptFixture.Look(PromptFixture.Passkey.Prompt, prompt =>
         {
             float[] pooled = policy.Score(prompt, 0, Candidates);
@@ -92,6 +95,8 @@ internal sealed class EvictionReferenceTests
             AssertFirst(WindowRecipes.Score(prompt, ScoreRecipe.AttentionSum, 32, 0, prompt.Rows), 0, Scores("sum"));
             AssertFirst(WindowRecipes.MeanOfHeads(prompt, ValueTerm.Output1, prompt.WidenValues(0, 0, 5), 5, 0), 0, Scores("VW1"));
             AssertFirst(prompt.ColumnSums(), 0, Scores("col"));
+            float[] last = prompt.WindowProbabilities(1);
+            AssertFirst([.. Enumerable.Range(0, 5).Select(row => Enumerable.Range(0, 4).Average(head => last[(head * prompt.Rows) + row]))], 0, Scores("last"));
             AssertFirst(new KeyDiffPolicy(options).Score(prompt, 0, prompt.Rows), 0, Scores("keydiff"));
             AssertFirst(new KnormPolicy(options).Score(prompt, 0, prompt.Rows), 0, Scores("knorm"));
             AssertFirst(new PagedEvictionPolicy(options).Score(prompt, 0, prompt.Rows), 0, Scores("pe_ratio_of_means"));

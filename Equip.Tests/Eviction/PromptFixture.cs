@@ -15,6 +15,12 @@ internal static class PromptFixture
 
     public static RetrievalCase Passkey => _case.Value;
 
+    /// <summary>The policies that lose tokens.</summary>
+    public static IEnumerable<string> Lossy => EvictionPolicies.All.Where(info => info.Lossy).Select(info => info.Name);
+
+    /// <summary>A prompt of bos and different tokens (up to 900).</summary>
+    public static int[] Distinct(int tokens) => [.. Enumerable.Range(0, tokens).Select(i => i == 0 ? 0 : 5 + (i * 37 % 900))];
+
     /// <summary>The positions that a policy keeps of a prompt, by layer and KV head, ascending.</summary>
     public static int[][] Kept(CacheOptions options, int[] prompt)
     {
