@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Equip.Bench.Suite;
 using Equip.Kernels.Eviction;
 using Equip.Kernels.KvCache;
 using Equip.Kernels.Numerics;
@@ -131,6 +132,9 @@ internal sealed class CacheSettings
         _policy, _budget, _ratio, _sinks, _recent, _page, _update, _positions, _kv, _window, _poolKernel, _pool, _reduction, _allocation, _reading, _then,
     ];
 
+    /// <summary>The options that <see cref="Narrow"/> reads.</summary>
+    public IEnumerable<Option> SuiteOptions => [_policy, _budget, _kv];
+
     /// <summary>Every combination of the values given, policies outermost; full comes once a KV type and page size.</summary>
     public IReadOnlyList<CacheOptions> Expand(ParseResult parsed) =>
     [
@@ -155,6 +159,20 @@ internal sealed class CacheSettings
                 Window = window, PoolKernel = poolKernel, PoolMode = pool, Reduction = reduction, Allocation = allocation, Reading = reading, Then = then,
             }).Select(Normalise).Distinct(),
     ];
+
+    /// <summary>A suite's plan with the budgets, KV type and policies of the command line, where it names some.</summary>
+    public SuitePlan Narrow(ParseResult parsed, SuitePlan plan)
+    {
+        IReadOnlyList<DataType> kv = _kv.ValuesOr(parsed, [plan.KvType]);
+        IReadOnlyList<string> blocks = _policy.ValuesOr(parsed, []);
+        if (kv.Count > 1) throw new UsageException($"--kv: got {kv.Count} values, expected one with --suite");
+        return plan with
+        {
+            Budgets = _budget.ValuesOr(parsed, plan.Budgets),
+            KvType = kv[0],
+            Blocks = blocks.Count == 0 ? plan.Blocks : [.. blocks.SelectMany(SuitePlan.BlocksOf)],
+        };
+    }
 
     /// <summary>The options with the policy's own choices filled in, at the budget that they name (a page of 0 stays what it stands for); checks them before any long work.</summary>
     /// <exception cref="ArgumentException">An option is out of its range, or the combination is not supported.</exception>

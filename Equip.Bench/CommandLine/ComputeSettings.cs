@@ -49,6 +49,14 @@ internal sealed class ComputeSettings
         return contexts;
     }
 
+    /// <summary>The one context asked for, where lists are taken.</summary>
+    /// <exception cref="UsageException">Several are asked for.</exception>
+    public KernelContext OpenOne(ParseResult parsed)
+    {
+        if (_isa.Values(parsed).Count * _threads.Values(parsed).Count > 1) throw new UsageException("--isa and --threads: got several values, expected one of each with --suite");
+        return Open(parsed);
+    }
+
     /// <summary>The context asked for, where lists are not taken.</summary>
     public KernelContext Open(ParseResult parsed) => new(_isa.Single(parsed), _threads.Single(parsed));
 }

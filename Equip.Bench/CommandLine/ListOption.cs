@@ -28,6 +28,9 @@ internal sealed class ListOption<T> : Option<IReadOnlyList<T>>
     /// <summary>The values given, or the default.</summary>
     public IReadOnlyList<T> Values(ParseResult parsed) => parsed.GetValue(this) ?? _default;
 
+    /// <summary>The values given, or those of a caller with its own default.</summary>
+    public IReadOnlyList<T> ValuesOr(ParseResult parsed, IReadOnlyList<T> defaults) => parsed.GetValue(this) ?? defaults;
+
     /// <summary>The value given, or the default, of an option that takes only one.</summary>
     public T Single(ParseResult parsed) => Values(parsed).Single();
 

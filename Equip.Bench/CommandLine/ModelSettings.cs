@@ -35,6 +35,9 @@ internal sealed class ModelSettings(bool many = false)
     /// <summary>Every option.</summary>
     public IEnumerable<Option> All => many ? [_model, _shape, _weights] : [_model, _weights];
 
+    /// <summary>The options that say on what a suite runs.</summary>
+    public IEnumerable<Option> SuiteOptions => [_shape, _weights];
+
     /// <summary>Whether the command line asks for a shape.</summary>
     public bool IsShape(ParseResult parsed) => many && parsed.GetResult(_shape) is not null;
 
@@ -53,6 +56,19 @@ internal sealed class ModelSettings(bool many = false)
                from type in weights
                select new Func<LanguageModel>(() => LanguageModel.CreateSynthetic(shape, type ?? SyntheticType)),
         ];
+    }
+
+    /// <summary>The shapes asked for, or those of a caller with its own default.</summary>
+    /// <exception cref="UsageException">A shape is not known.</exception>
+    public IReadOnlyList<ModelShape> ShapesOr(ParseResult parsed, IReadOnlyList<ModelShape> defaults)
+        => IsShape(parsed) ? [.. _shape.Values(parsed).Select(ParseShape)] : defaults;
+
+    /// <summary>The one weight type asked for; bf16 for a shape that has none of its own.</summary>
+    /// <exception cref="UsageException">There are several.</exception>
+    public DataType SyntheticWeights(ParseResult parsed)
+    {
+        IReadOnlyList<DataType?> types = _weights.Values(parsed);
+        return types.Count == 1 ? types[0] ?? SyntheticType : throw new UsageException($"--weights: got {types.Count} values, expected one with --suite");
     }
 
     /// <summary>Opens the model asked for, where lists are not taken.</summary>

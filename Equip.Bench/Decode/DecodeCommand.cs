@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Equip.Bench.CommandLine;
 using Equip.Bench.Output;
+using Equip.Bench.Suite;
 using Equip.Kernels.Dispatch;
 using Equip.Model;
 using Equip.Model.Transformer;
@@ -23,6 +24,7 @@ internal sealed class DecodeCommand : ToolCommand
     private readonly CacheSettings _cache = new();
     private readonly ComputeSettings _compute = new(many: true);
     private readonly OutputSettings _output = new();
+    private readonly SuiteSettings _suite = new();
 
     public DecodeCommand()
         : base(
@@ -44,6 +46,13 @@ internal sealed class DecodeCommand : ToolCommand
               peak RSS    resident memory of the process (mapped weights included) during the test
               change %    perplexity of the cache against the full one, over the same text
 
+              --suite equip compares the in-place forms with every baseline, on random weights and filled caches, for the
+              shapes llama-160m, tinyllama-1.1b, llama-2-7b:4 and llama-3-8b:4, or those of --shape; --policy (streaming,
+              h2o, full for paged over full), --budget, --sequences, -d (contexts of the full cache), --weights, --kv,
+              --isa and -t narrow it down. Each cell takes turns in one process. A shape cut to fewer layers (as far as
+              memory asks for it) keeps as much of its vocabulary, so that ratios are those of the whole model. x is how
+              many times as long the other takes, "bytes say" the ratio of bytes that have to move, reached their quotient.
+
               Data formats (csv, json, jsonl, sql) carry every field in base units, json every sample. A missing value (the
               budget of full) is null.
             """,
@@ -51,11 +60,12 @@ internal sealed class DecodeCommand : ToolCommand
               equip decode                                                        pp512 and tg128 of the default model
               equip decode --policy full,streaming --budget 256,512 -p 0 -n 128 -d 2048 --quality
               equip decode --shape llama-160m --weights f32,bf16,q8 -d 0-4096+1024 -o csv > depth.csv
+              equip decode --suite equip --quick -o html > equip.html
               equip decode -m ./Llama-3.2-1B --policy streaming --budget 128-1024*2 -t 1,2,4 -o html > budgets.html
             """) =>
         AddAll([
             _prompt, _generate, _depth, _batch, _sequences, _repetitions, _sequential, _withQuality, _quality,
-            .. _model.All, .. _cache.All, .. _compute.All, _output.Option, NotBuilt.Option("--suite", "run the policies one by one with --policy"),
+            .. _model.All, .. _cache.All, .. _compute.All, _output.Option, .. _suite.All,
         ]);
 
     /// <summary>The tests of every combination, those that differ in the cache alone side by side; prompts before generation.</summary>
@@ -78,6 +88,12 @@ internal sealed class DecodeCommand : ToolCommand
 
     protected override int Run(ParseResult parsed, ToolContext context)
     {
+        if (_suite.IsAsked(parsed))
+        {
+            RunSuite(parsed, context);
+            return Cli.Success;
+        }
+
         IReadOnlyList<DecodeTest> tests = Combine(
             _cache.Expand(parsed), _prompt.Values(parsed), _generate.Values(parsed), _depth.Values(parsed), _batch.Values(parsed), _sequences.Values(parsed));
         if (tests.Count == 0) throw new UsageException("-p and -n: got 0 for both, expected something to measure");
@@ -106,5 +122,20 @@ internal sealed class DecodeCommand : ToolCommand
         }
 
         return Cli.Success;
+    }
+
+    private void RunSuite(ParseResult parsed, ToolContext context)
+    {
+        HashSet<Option> allowed = [.. _suite.All, .. _compute.All, .. _model.SuiteOptions, .. _cache.SuiteOptions, _sequences, _depth, _output.Option];
+        foreach (Option option in Options)
+            if (!allowed.Contains(option) && SuiteSettings.Given(parsed, option)) throw new UsageException($"{option.Name}: does not apply to --suite");
+        using KernelContext kernels = _compute.OpenOne(parsed);
+        _suite.Run(parsed, plan => _cache.Narrow(parsed, plan) with
+        {
+            Shapes = _model.ShapesOr(parsed, plan.Shapes),
+            Weights = _model.SyntheticWeights(parsed),
+            Sequences = _sequences.ValuesOr(parsed, plan.Sequences),
+            Contexts = _depth.ValuesOr(parsed, plan.Contexts),
+        }, kernels, _output, context);
     }
 }

@@ -1,6 +1,6 @@
 namespace Equip.Bench.Decode;
 
-/// <summary>Mean and spread of samples.</summary>
+/// <summary>Means and spread of samples.</summary>
 internal static class Statistics
 {
     /// <summary>Sample standard deviation (n - 1); 0 for one sample, as llama-bench has it.</summary>
@@ -10,4 +10,14 @@ internal static class Statistics
         double mean = samples.Average();
         return Math.Sqrt(samples.Sum(sample => (sample - mean) * (sample - mean)) / (samples.Count - 1));
     }
+
+    /// <summary>The middle sample, or the mean of the two in the middle.</summary>
+    public static double Median(IEnumerable<double> samples)
+    {
+        double[] sorted = [.. samples.Order()];
+        return (sorted[sorted.Length / 2] + sorted[(sorted.Length - 1) / 2]) / 2;
+    }
+
+    /// <summary>The mean of ratios: the root of their product.</summary>
+    public static double GeometricMean(IEnumerable<double> ratios) => Math.Exp(ratios.Average(Math.Log));
 }

@@ -44,7 +44,7 @@ internal enum ColumnView
 /// <param name="View">Where it is shown to people.</param>
 internal abstract record Column(string Name, string Heading, ColumnType Type, ColumnView View)
 {
-    /// <summary>Whether html draws this column's values as bars; at most one column of a table.</summary>
+    /// <summary>Whether html draws this column's values as bars.</summary>
     public bool Bars { get; init; }
 
     /// <summary>How a value looks to people; null for the value as it is.</summary>

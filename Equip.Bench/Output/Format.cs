@@ -21,6 +21,9 @@ internal static class Format
         return value.ToString("F" + Math.Clamp(4 - whole, 0, 6), CultureInfo.InvariantCulture);
     }
 
+    /// <summary>Two decimals, as ratios are compared.</summary>
+    public static string Times(double value) => value.ToString("F2", CultureInfo.InvariantCulture);
+
     /// <summary>Three decimals, as perplexities are compared.</summary>
     public static string Perplexity(double value) => value.ToString("F3", CultureInfo.InvariantCulture);
 

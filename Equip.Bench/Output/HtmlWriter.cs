@@ -3,7 +3,7 @@ using System.Net;
 
 namespace Equip.Bench.Output;
 
-/// <summary>One self-contained page: the settings, the table, and a bar a row for the column that is marked for bars.</summary>
+/// <summary>One self-contained page: the settings, the table, and a bar a row for every column that is marked for bars.</summary>
 internal sealed class HtmlWriter : ViewWriter
 {
     private const int BarWidth = 240;

@@ -1,5 +1,6 @@
 using Equip.Kernels.Attention;
 using Equip.Kernels.KvCache.Baselines;
+using Equip.Kernels.Memory;
 using Equip.Kernels.Rope;
 
 namespace Equip.Kernels.KvCache;
@@ -27,6 +28,9 @@ public sealed record CacheStrategyOptions
 
     /// <summary>Heads, head dimension, cache type.</summary>
     public required AttentionShape Shape { get; init; }
+
+    /// <summary>Memory for what a step makes and drops, shared by strategies that never run at the same time; null for its own.</summary>
+    public ScratchBuffer? Scratch { get; init; }
 }
 
 /// <summary>The strategies by update and positions.</summary>

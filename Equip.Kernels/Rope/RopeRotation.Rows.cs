@@ -34,7 +34,7 @@ public static unsafe partial class RopeRotation
     {
         arguments.HeadDim = table.Options.HeadDim;
         arguments.Pairs = table.Pairs;
-        arguments.Chunks = Partition.Chunks(context, arguments.Units, (long)arguments.RowsPerUnit * arguments.HeadDim, LeastElementsPerChunk);
+        if (arguments.Chunks == 0) arguments.Chunks = Partition.Chunks(context, arguments.Units, (long)arguments.RowsPerUnit * arguments.HeadDim, LeastElementsPerChunk);
         RopeLayout layout = table.Options.Layout;
         switch (type)
         {
@@ -119,7 +119,7 @@ public static unsafe partial class RopeRotation
         TLayout.Store<TDestination, TLanes, TFloats, TWords>(rotatedX, rotatedY, destination, first, pairs);
     }
 
-    /// <summary>Units of <see cref="RowsPerUnit"/> rows that share their angles. Counts of elements.</summary>
+    /// <summary>Units of <see cref="RowsPerUnit"/> rows that share their angles. Counts of elements; chunks are chosen by size where they are 0.</summary>
     private struct Arguments
     {
         public byte* Source, Destination;

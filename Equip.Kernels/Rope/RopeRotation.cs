@@ -85,6 +85,29 @@ public static unsafe partial class RopeRotation
         RotateRows(context, table, source, destination, type, count, cos, sin, table.Pairs);
     }
 
+    /// <summary>
+    /// Rotates stored rows [1, <paramref name="count"/>] by one shared rotation into rows [0, <paramref name="count"/>), in one pass
+    /// and on one thread: in ascending order every row has been read when it is overwritten.
+    /// </summary>
+    internal static void RotateStoredDown(KernelContext context, RopeTable table, void* rows, DataType type, int count, ReadOnlySpan<float> cos, ReadOnlySpan<float> sin)
+    {
+        if (count == 0) return;
+        fixed (float* c = cos, s = sin)
+        {
+            Arguments arguments = new()
+            {
+                Source = (byte*)rows + ((long)table.Options.HeadDim * type.Size()),
+                Destination = (byte*)rows,
+                Cos = c,
+                Sin = s,
+                Units = count,
+                RowsPerUnit = 1,
+                Chunks = 1,
+            };
+            Run(context, table, arguments, type);
+        }
+    }
+
     private static void RotateRows(KernelContext context, RopeTable table, void* source, void* destination, DataType type, int count, ReadOnlySpan<float> cos, ReadOnlySpan<float> sin, int anglesPerRow)
     {
         Require.InRange(count, 0, int.MaxValue);

@@ -5,6 +5,7 @@ using Equip.Kernels.Dispatch;
 using Equip.Kernels.Eviction;
 using Equip.Kernels.KvCache;
 using Equip.Kernels.Linear;
+using Equip.Kernels.Memory;
 using Equip.Kernels.Numerics;
 using Equip.Kernels.Rope;
 using Equip.Model.Config;
@@ -36,7 +37,9 @@ public sealed unsafe partial class CpuExecutor : IDisposable
     private AttentionRun[] _runs = [];
     private int[] _firstRun = [];
     private float[] _columnWeights = [];
+    private readonly ScratchBuffer _scratch = new();
     private long _evictionTicks;
+    private long _attentionTicks;
 
     /// <summary>Makes an executor; model and context stay the caller's.</summary>
     public CpuExecutor(LanguageModel model, KernelContext context)
@@ -63,6 +66,9 @@ public sealed unsafe partial class CpuExecutor : IDisposable
     /// <summary>Time spent so far in eviction work (choosing slots, writing rows, moving or rotating kept keys).</summary>
     public TimeSpan EvictionTime => Stopwatch.GetElapsedTime(0, _evictionTicks);
 
+    /// <summary>Time spent so far in the attention of decode steps. With <see cref="EvictionTime"/> it is all that depends on the cache.</summary>
+    public TimeSpan AttentionTime => Stopwatch.GetElapsedTime(0, _attentionTicks);
+
     /// <summary>An empty sequence.</summary>
     /// <exception cref="ArgumentException">An option is out of its range, or the combination is not supported.</exception>
     public Sequence CreateSequence(CacheOptions options)
@@ -87,6 +93,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
             Rope = _rope,
             KeyAngles = _keyAngles,
             Shape = new AttentionShape(_config.Heads, _config.KvHeads, _config.HeadDim, options.KvType),
+            Scratch = _scratch,
         };
         CacheStrategy strategy = CacheStrategies.Create(options.Update, positions, strategyOptions);
         if (!_pools.TryGetValue((page, options.KvType), out PagePool? pool))
@@ -130,6 +137,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         _promptKeys?.Dispose();
         _promptValues?.Dispose();
         _promptStoredKeys?.Dispose();
+        _scratch.Dispose();
         foreach (PagePool pool in _pools.Values) pool.Dispose();
     }
 
@@ -220,6 +228,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
     /// <summary>Attention of every sequence's query over its live slots.</summary>
     private void Attend(int layer, ReadOnlySpan<Sequence> sequences)
     {
+        long start = Stopwatch.GetTimestamp();
         int batch = sequences.Length, kvHeads = _config.KvHeads, written = 0, stride = ReserveColumnWeights(layer, sequences);
         Grow(ref _firstRun, (batch * kvHeads) + 1);
         float* queries = (float*)Unsafe.AsPointer(ref _activations.Query(batch)[0]);
@@ -248,6 +257,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         _firstRun[batch * kvHeads] = written;
         if (written > 0) DecodeAttention.Attend(Context, Shape(sequences[0]), _runs.AsSpan(0, written), _firstRun.AsSpan(0, (batch * kvHeads) + 1), _activations.Attended(batch), _keyAngles);
         AttendAlone(layer, sequences, stride);
+        _attentionTicks += Stopwatch.GetTimestamp() - start;
     }
 
     /// <summary>The sequences whose strategy makes its own tensors, one by one.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Equip.Bench.Decode;
 using Equip.Bench.Info;
 using Equip.Kernels.Dispatch;
 
@@ -32,7 +33,7 @@ internal sealed class RooflineRun : IDisposable
     }
 
     /// <summary>What the machine did, over the whole run.</summary>
-    public Ceilings Ceilings => new(Median(_readSamples), Median(_flopSamples));
+    public Ceilings Ceilings => new(Statistics.Median(_readSamples), Statistics.Median(_flopSamples));
 
     /// <summary>Measures everything.</summary>
     /// <param name="progress">Called before each group with its name.</param>
@@ -122,19 +123,13 @@ internal sealed class RooflineRun : IDisposable
             made.Shape,
             group.FromMemory,
             computes,
-            Median(entry.Seconds) * 1e6,
-            Median(entry.Seconds.Select(seconds => work / seconds)),
-            Median(entry.Ceilings),
-            Median(entry.Seconds.Zip(entry.Ceilings, (seconds, ceiling) => work / seconds / ceiling)))
+            Statistics.Median(entry.Seconds) * 1e6,
+            Statistics.Median(entry.Seconds.Select(seconds => work / seconds)),
+            Statistics.Median(entry.Ceilings),
+            Statistics.Median(entry.Seconds.Zip(entry.Ceilings, (seconds, ceiling) => work / seconds / ceiling)))
         {
-            TimesFaster = shift is null ? null : Median(shift.Seconds.Zip(entry.Seconds, (slow, fast) => slow / fast)),
+            TimesFaster = shift is null ? null : Statistics.Median(shift.Seconds.Zip(entry.Seconds, (slow, fast) => slow / fast)),
         };
-    }
-
-    private static double Median(IEnumerable<double> samples)
-    {
-        double[] sorted = [.. samples.Order()];
-        return (sorted[sorted.Length / 2] + sorted[(sorted.Length - 1) / 2]) / 2;
     }
 
     /// <summary>A kernel on a path, its ceiling, and their samples.</summary>

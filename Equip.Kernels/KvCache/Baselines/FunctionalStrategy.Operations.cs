@@ -1,144 +1,160 @@
-using System.Numerics;
 using Equip.Kernels.Numerics;
 
 namespace Equip.Kernels.KvCache.Baselines;
 
-/// <content>The tensor operations, one head at a time. Temporaries are <c>[kvHeads, kind, capacity, headDim]</c> in the cache's type.</content>
+/// <content>
+/// The tensor operations, a stretch of rows of every head at a time. Temporaries are <c>[kvHeads, kind, capacity, headDim]</c> in the
+/// cache's type. As a framework's allocator reuses freed tensors, a kind serves operations that are never alive together.
+/// </content>
 public sealed unsafe partial class FunctionalStrategy
 {
-    private const int KeptKeys = 0, KeptValues = 1, KeyTimesCos = 2, HalfRotated = 3, HalfTimesSin = 4, Rotated = 5, FirstRepeat = 6;
+    private const int KeptKeys = 0, KeptValues = 1, KeyTimesCos = 0, HalfRotated = 1, HalfTimesSin = 2, Rotated = 1, FirstRepeat = 3;
+
+    // Cosines of as many rows stay in the first-level cache while one head after the other takes them.
+    private const int BlockRows = 32;
 
     private int TemporariesPerHead => FirstRepeat + (Repeats ? 2 * Shape.Group : 0);
 
-    /// <summary>One head of the current operation.</summary>
+    /// <summary>A head, or a stretch of rows of all heads, of the current operation.</summary>
     void Dispatch.IParallelTask.Execute(int chunk, int worker)
     {
-        HeadCache head = _heads[chunk];
         switch (_operation)
         {
-            case Operation.KeepRows:
-                if (RankOffsets.IsLive(head, _slots[chunk])) KeepRows(head, chunk);
-                break;
-            case Operation.AppendRow:
-                AppendRow(head, chunk);
-                break;
-            case Operation.RepeatKv:
-                RepeatKv(head, chunk);
-                break;
-            default:
-                RotateStep(head, chunk);
-                break;
+            case Operation.ChooseRows: ChooseRows(chunk); return;
+            case Operation.WriteRow: WriteRow(chunk); return;
         }
-    }
 
-    private byte* Temporary(int head, int kind) => (byte*)_temporaries!.Pointer + ((((long)head * TemporariesPerHead) + kind) * HeadBytes);
-
-    /// <summary>New K and V without the evicted row: two slices, or rows gathered by a top-k over all scores.</summary>
-    private void KeepRows(HeadCache head, int chunk)
-    {
-        int victim = _slots[chunk], kept = head.Count - 1, rowBytes = Shape.RowBytes;
-        byte* keys = Temporary(chunk, KeptKeys), values = Temporary(chunk, KeptValues);
-        if (options.RecentTokens == 0)
+        int first = (int)Partition.First(_rows, chunk, _chunks), end = (int)Partition.First(_rows, chunk + 1, _chunks);
+        if (_operation is Operation.KeepRows or Operation.AppendRows)
         {
-            CopyRows(head, 0, victim, keys, values);
-            CopyRows(head, victim + 1, kept - victim, keys + ((long)victim * rowBytes), values + ((long)victim * rowBytes));
+            for (int head = 0; head < _heads.Length; head++)
+            {
+                if (!_evicts[head]) continue;
+                if (_operation == Operation.KeepRows) KeepRows(head, first, end);
+                else AppendRows(head, first, end);
+            }
+
             return;
         }
 
-        int[] rows = new int[kept];
-        float[] scores = head.Scores[..head.Count].ToArray();
-        scores.AsSpan(Math.Max(0, head.Count - options.RecentTokens)).Fill(float.PositiveInfinity);
-        TopK.Select(scores, rows);
-        for (int i = 0; i < kept; i++) CopyRows(head, rows[i], 1, keys + ((long)i * rowBytes), values + ((long)i * rowBytes));
+        for (int row = first; row < end; row += BlockRows)
+        {
+            int count = Math.Min(BlockRows, end - row);
+            for (int head = 0; head < _heads.Length; head++)
+            {
+                if (_operation == Operation.RepeatKv) RepeatKv(head, row, count);
+                else Rotate(head, row, count);
+            }
+        }
     }
 
-    private void CopyRows(HeadCache head, int first, int count, byte* keys, byte* values)
+    private byte* Temporary(int head, int kind) => _temporaries + ((((long)head * TemporariesPerHead) + kind) * HeadBytes);
+
+    /// <summary>The rows that stay by scores: a top-k over all of them but the recent ones, which always stay.</summary>
+    private void ChooseRows(int index)
     {
-        if (count <= 0) return;
-        long bytes = (long)count * Shape.RowBytes;
-        Buffer.MemoryCopy(head.Key(first), keys, bytes, bytes);
-        Buffer.MemoryCopy(head.Value(first), values, bytes, bytes);
+        if (!_evicts[index]) return;
+        HeadCache head = _heads[index];
+        int count = head.Count;
+        Span<float> scores = _scores.AsSpan(index * options.CapacityTokens, count);
+        head.Scores[..count].CopyTo(scores);
+        scores[Math.Max(0, count - options.RecentTokens)..].Fill(float.PositiveInfinity);
+        TopK.Select(scores, _kept.AsSpan(index * options.CapacityTokens, count - 1));
     }
 
-    /// <summary>New K and V: the kept rows and the new one.</summary>
-    private void AppendRow(HeadCache head, int chunk)
+    /// <summary>Rows [first, end) of new K and V without the evicted row: two slices, or rows gathered by their indices.</summary>
+    private void KeepRows(int index, int first, int end)
     {
-        int slot = _slots[chunk], headDim = Shape.HeadDim;
-        if (RankOffsets.IsLive(head, slot))
+        int victim = _slots[index];
+        if (!ChoosesByScores)
+        {
+            if (first < victim) KeepRun(index, first, first, Math.Min(victim, end) - first);
+            first = Math.Max(first, victim);
+            KeepRun(index, first + 1, first, end - first);
+            return;
+        }
+
+        ReadOnlySpan<int> kept = _kept.AsSpan(index * options.CapacityTokens, _heads[index].Count - 1);
+        while (first < end)
+        {
+            int after = first + 1;
+            while (after < end && kept[after] == kept[first] + after - first) after++;
+            KeepRun(index, kept[first], first, after - first);
+            first = after;
+        }
+    }
+
+    private void KeepRun(int index, int source, int destination, int rows)
+    {
+        if (rows <= 0) return;
+        long bytes = (long)rows * Shape.RowBytes, offset = (long)destination * Shape.RowBytes;
+        Buffer.MemoryCopy(_heads[index].Key(source), Temporary(index, KeptKeys) + offset, bytes, bytes);
+        Buffer.MemoryCopy(_heads[index].Value(source), Temporary(index, KeptValues) + offset, bytes, bytes);
+    }
+
+    /// <summary>Rows [first, end) of new K and V: the kept rows, to which the new one is then appended.</summary>
+    private void AppendRows(int index, int first, int end)
+    {
+        long bytes = (long)(end - first) * Shape.RowBytes, offset = (long)first * Shape.RowBytes;
+        if (bytes == 0) return;
+        Buffer.MemoryCopy(Temporary(index, KeptKeys) + offset, _heads[index].Key(first), bytes, bytes);
+        Buffer.MemoryCopy(Temporary(index, KeptValues) + offset, _heads[index].Value(first), bytes, bytes);
+    }
+
+    private void WriteRow(int index)
+    {
+        HeadCache head = _heads[index];
+        int slot = _slots[index], headDim = Shape.HeadDim;
+        if (_evicts[index])
         {
             head.ShiftDescriptions(slot);
-            long bytes = (long)head.Count * Shape.RowBytes;
-            if (head.Count > 0)
-            {
-                Buffer.MemoryCopy(Temporary(chunk, KeptKeys), head.Key(0), bytes, bytes);
-                Buffer.MemoryCopy(Temporary(chunk, KeptValues), head.Value(0), bytes, bytes);
-            }
-
             slot = head.Count;
         }
 
-        head.Write(_context.Isa, slot, _keys.AsSpan(chunk * headDim, headDim), _values.AsSpan(chunk * headDim, headDim), _position, KeyRotation(_position));
+        head.Write(_context.Isa, slot, _keys.AsSpan(index * headDim, headDim), _values.AsSpan(index * headDim, headDim), _position, KeyRotation(_position));
     }
 
-    /// <summary>One element-wise operation of x * cos + rotate_half(x) * sin over all rows.</summary>
-    private void RotateStep(HeadCache head, int chunk)
+    /// <summary>One element-wise operation of x * cos + rotate_half(x) * sin.</summary>
+    private void Rotate(int index, int first, int count)
     {
-        int headDim = Shape.HeadDim, pairs = options.Rope.Pairs;
-        float* memory = stackalloc float[3 * Attention.AttentionShape.MaxHeadDim];
-        Span<float> a = new(memory, headDim), b = new(memory + headDim, headDim), result = new(memory + (2 * headDim), headDim);
-        for (int row = 0; row < head.Count; row++)
+        RotationOperation operation = RotationOperation.TimesCos + (_operation - Operation.TimesCos);
+        long offset = (long)first * Shape.RowBytes;
+        fixed (float* cos = _cos, sin = _sin)
         {
-            Load(_operation == Operation.TimesSin ? Temporary(chunk, HalfRotated) : _operation == Operation.Add ? Temporary(chunk, KeyTimesCos) : (byte*)head.Key(0), row, a);
-            ReadOnlySpan<float> cos = _cos.AsSpan(row * pairs, pairs), sin = _sin.AsSpan(row * pairs, pairs);
-            switch (_operation)
+            RotationRows rows = new()
             {
-                case Operation.TimesCos:
-                    a.CopyTo(result);
-                    Multiply(a, cos, result);
-                    Multiply(a[pairs..], cos, result[pairs..]);
-                    break;
-                case Operation.RotateHalf:
-                    result.Clear();
-                    for (int i = 0; i < pairs; i++) result[i] = -a[pairs + i];
-                    a[..pairs].CopyTo(result[pairs..]);
-                    break;
-                case Operation.TimesSin:
-                    a.CopyTo(result);
-                    Multiply(a, sin, result);
-                    Multiply(a[pairs..], sin, result[pairs..]);
-                    break;
-                default:
-                    Load(Temporary(chunk, HalfTimesSin), row, b);
-                    a.CopyTo(result);
-                    Eviction.ScoreSums.Add(result, b);
-                    break;
-            }
-
-            byte* destination = Temporary(chunk, KeyTimesCos + (_operation - Operation.TimesCos)) + ((long)row * Shape.RowBytes);
-            Conversion.Narrow(_context.Isa, result, destination, Shape.CacheType);
+                Source = operation switch
+                {
+                    RotationOperation.TimesSin => Temporary(index, HalfRotated),
+                    RotationOperation.Add => Temporary(index, KeyTimesCos),
+                    _ => (byte*)_heads[index].Key(0),
+                } + offset,
+                Other = Temporary(index, HalfTimesSin) + offset,
+                Destination = Temporary(index, operation switch
+                {
+                    RotationOperation.TimesCos => KeyTimesCos,
+                    RotationOperation.RotateHalf => HalfRotated,
+                    RotationOperation.TimesSin => HalfTimesSin,
+                    _ => Rotated,
+                }) + offset,
+                Table = (operation == RotationOperation.TimesCos ? cos : sin) + ((long)first * options.Rope.Pairs),
+                Count = count,
+                HeadDim = Shape.HeadDim,
+                Pairs = options.Rope.Pairs,
+            };
+            UnfusedRotation.Run(_context.Isa, Shape.CacheType, operation, rows);
         }
     }
 
     /// <summary>The rows once for every query head of the group.</summary>
-    private void RepeatKv(HeadCache head, int chunk)
+    private void RepeatKv(int index, int first, int count)
     {
-        long bytes = (long)head.Count * Shape.RowBytes;
-        void* keys = ranks ? Temporary(chunk, Rotated) : head.Key(0);
+        long bytes = (long)count * Shape.RowBytes, offset = (long)first * Shape.RowBytes;
+        byte* keys = (ranks ? Temporary(index, Rotated) : (byte*)_heads[index].Key(0)) + offset;
         for (int member = 0; member < Shape.Group; member++)
         {
-            Buffer.MemoryCopy(keys, Temporary(chunk, FirstRepeat + member), bytes, bytes);
-            Buffer.MemoryCopy(head.Value(0), Temporary(chunk, FirstRepeat + Shape.Group + member), bytes, bytes);
+            Buffer.MemoryCopy(keys, Temporary(index, FirstRepeat + member) + offset, bytes, bytes);
+            Buffer.MemoryCopy(_heads[index].Value(first), Temporary(index, FirstRepeat + Shape.Group + member) + offset, bytes, bytes);
         }
-    }
-
-    private void Load(byte* rows, int row, Span<float> destination)
-        => Conversion.Widen(_context.Isa, rows + ((long)row * Shape.RowBytes), Shape.CacheType, destination);
-
-    /// <summary>result[i] = a[i] * b[i] for as many elements as b has.</summary>
-    private static void Multiply(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> result)
-    {
-        int wide = b.Length / Vector<float>.Count * Vector<float>.Count;
-        for (int i = 0; i < wide; i += Vector<float>.Count) (new Vector<float>(a[i..]) * new Vector<float>(b[i..])).CopyTo(result[i..]);
-        for (int i = wide; i < b.Length; i++) result[i] = a[i] * b[i];
     }
 }

@@ -11,8 +11,9 @@ namespace Equip.Kernels.KvCache.Baselines;
 /// Baseline A, as the published StreamingLLM and H2O code works on tensors: an eviction concatenates the kept rows into new K
 /// and V (for scores: a top-k over all of them and a gather per head), an insertion concatenates the new row, and with cache
 /// positions the cache holds unrotated keys that are all rotated by rank at every step, by that code's four element-wise
-/// operations, each a pass over all heads. With <paramref name="repeatKv"/> K and V are then expanded to the query heads, as
-/// Hugging Face models do. Every operation is vectorised and threaded over heads; only its idea is slow.
+/// operations, each a pass over all heads: 19 rows of traffic per cached row and step, attention included (10 with original
+/// positions). With <paramref name="repeatKv"/> K and V are then expanded to the query heads, as Hugging Face models do, which
+/// makes it 19 + 4 group. Every operation is vectorised and its rows share the threads; only its idea is slow.
 /// </summary>
 /// <param name="ranks">Cache positions.</param>
 /// <param name="repeatKv">Expand K and V of a group to its query heads before attention.</param>
@@ -21,26 +22,33 @@ public sealed unsafe partial class FunctionalStrategy(bool ranks, bool repeatKv,
     : CacheStrategy(ranks ? options.CapacityTokens : int.MaxValue), IParallelTask
 {
     private readonly AngleCache _angles = new(options.Rope, deltas: false);
+    private readonly ScratchBuffer _scratch = options.Scratch ?? new ScratchBuffer();
     private HeadCache[] _heads = [];
+    private bool[] _evicts = [];
     private int[] _slots = [];
     private float[] _keys = [];
     private float[] _values = [];
     private float[] _queries = [];
-    private readonly float[] _cos = new float[ranks ? options.CapacityTokens * options.Rope.Pairs : 0];   // [ranks, pairs]
-    private readonly float[] _sin = new float[ranks ? options.CapacityTokens * options.Rope.Pairs : 0];   // [ranks, pairs]
+    private float[] _scores = [];   // [kvHeads, capacity]
+    private int[] _kept = [];       // [kvHeads, capacity]
+    private float[] _cos = [];      // [ranks, pairs]
+    private float[] _sin = [];      // [ranks, pairs]
     private readonly AttentionRun[] _runs = new AttentionRun[options.Shape.Heads];
     private readonly int[] _firstRun = [.. Enumerable.Range(0, options.Shape.Heads + 1)];
     private float[] _memberWeights = [];
-    private bool _anglesKnown;
-    private NativeBuffer? _temporaries;
+    private byte* _temporaries;
     private KernelContext _context = null!;
     private Operation _operation;
     private int _position;
+    private int _rows;
+    private int _chunks;
 
     private enum Operation
     {
+        ChooseRows,
         KeepRows,
-        AppendRow,
+        AppendRows,
+        WriteRow,
         TimesCos,
         RotateHalf,
         TimesSin,
@@ -64,6 +72,8 @@ public sealed unsafe partial class FunctionalStrategy(bool ranks, bool repeatKv,
 
     private bool Repeats => repeatKv && Shape.Group > 1;
 
+    private bool ChoosesByScores => options.RecentTokens > 0;
+
     private long HeadBytes => (long)options.CapacityTokens * Shape.RowBytes;
 
     /// <inheritdoc/>
@@ -79,19 +89,34 @@ public sealed unsafe partial class FunctionalStrategy(bool ranks, bool repeatKv,
     public override void Insert(KernelContext context, ReadOnlySpan<HeadCache> heads, ReadOnlySpan<int> slots, ReadOnlySpan<float> keys, ReadOnlySpan<float> values, int position)
     {
         ArgumentNullException.ThrowIfNull(context);
-        _context = context;
         _position = position;
-        Assign(heads, ref _heads);
         Assign(slots, ref _slots);
         Assign(keys, ref _keys);
         Assign(values, ref _values);
-        _temporaries ??= new NativeBuffer(TemporariesPerHead * HeadBytes * heads.Length);
-        Run(Operation.KeepRows);
-        Run(Operation.AppendRow);
+        Begin(context, heads);
+        if (_evicts.Length < heads.Length) _evicts = new bool[heads.Length];
+        bool any = false;
+        for (int i = 0; i < heads.Length; i++) any |= _evicts[i] = RankOffsets.IsLive(heads[i], slots[i]);
+        if (any)
+        {
+            if (ChoosesByScores)
+            {
+                if (_kept.Length < heads.Length * options.CapacityTokens) (_kept, _scores) = (new int[heads.Length * options.CapacityTokens], new float[heads.Length * options.CapacityTokens]);
+                RunHeads(Operation.ChooseRows);
+            }
+
+            RunRows(Operation.KeepRows, heads[0].Count - 1);
+            RunRows(Operation.AppendRows, heads[0].Count - 1);
+        }
+
+        RunHeads(Operation.WriteRow);
     }
 
     /// <inheritdoc/>
-    public override void Release() => _temporaries?.Dispose();
+    public override void Release()
+    {
+        if (options.Scratch is null) _scratch.Dispose();
+    }
 
     /// <inheritdoc/>
     public override void Attend(KernelContext context, ReadOnlySpan<HeadCache> heads, int position, ReadOnlySpan<float> queries, float* columnWeights, int stride, Span<float> output)
@@ -101,16 +126,14 @@ public sealed unsafe partial class FunctionalStrategy(bool ranks, bool repeatKv,
         if (_queries.Length < queries.Length) _queries = new float[queries.Length];
         _angles.Get(rotation, out ReadOnlySpan<float> cos, out ReadOnlySpan<float> sin);
         RopeRotation.Rotate(context, options.Rope, queries, _queries, cos, sin, 1, Shape.Heads);
+        Begin(context, heads);
         if (ranks)
         {
             FillAngles();
-            Run(Operation.TimesCos);
-            Run(Operation.RotateHalf);
-            Run(Operation.TimesSin);
-            Run(Operation.Add);
+            for (Operation operation = Operation.TimesCos; operation <= Operation.Add; operation++) RunRows(operation, rows);
         }
 
-        if (Repeats) Run(Operation.RepeatKv);
+        if (Repeats) RunRows(Operation.RepeatKv, rows);
         AttendRows(context, heads, rows, columnWeights, stride, output);
     }
 
@@ -151,16 +174,32 @@ public sealed unsafe partial class FunctionalStrategy(bool ranks, bool repeatKv,
 
     private void FillAngles()
     {
-        if (_anglesKnown) return;
-        int[] every = [.. Enumerable.Range(0, options.CapacityTokens)];
-        options.Rope.Fill(every, _cos, _sin);
-        _anglesKnown = true;
+        if (_cos.Length > 0) return;
+        _cos = new float[options.CapacityTokens * options.Rope.Pairs];
+        _sin = new float[options.CapacityTokens * options.Rope.Pairs];
+        options.Rope.Fill([.. Enumerable.Range(0, options.CapacityTokens)], _cos, _sin);
     }
 
-    private void Run(Operation operation)
+    /// <summary>Takes up a layer; the temporaries may be another sequence's a moment later.</summary>
+    private void Begin(KernelContext context, ReadOnlySpan<HeadCache> heads)
+    {
+        _context = context;
+        Assign(heads, ref _heads);
+        _temporaries = (byte*)_scratch.Reserve(TemporariesPerHead * HeadBytes * heads.Length);
+    }
+
+    private void RunHeads(Operation operation)
     {
         _operation = operation;
         _context.Pool.Run(this, _heads.Length);
+    }
+
+    private void RunRows(Operation operation, int rows)
+    {
+        _operation = operation;
+        _rows = rows;
+        _chunks = BaselineRows.Segments(1, rows, _context.Threads);
+        _context.Pool.Run(this, _chunks);
     }
 
     private static void Assign<T>(ReadOnlySpan<T> source, ref T[] destination)

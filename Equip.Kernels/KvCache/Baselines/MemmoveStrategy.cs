@@ -14,20 +14,14 @@ public sealed class MemmoveStrategy(bool ranks, CacheStrategyOptions options) : 
     public override string Name => "memmove";
 
     /// <inheritdoc/>
-    protected override unsafe int MakeRoom(HeadCache head, int victim)
-    {
-        int moved = head.Count - victim - 1;
-        long bytes = (long)moved * Shape.RowBytes;
-        if (moved > 0)
-        {
-            Buffer.MemoryCopy(head.Key(victim + 1), head.Key(victim), bytes, bytes);
-            Buffer.MemoryCopy(head.Value(victim + 1), head.Value(victim), bytes, bytes);
-        }
+    protected override bool MovesRows => true;
 
-        head.ShiftDescriptions(victim);
-        if (!Ranks || moved == 0) return head.Count;
-        RopeRotation.RotateStored(Context, Rope, head.Key(victim), Shape.CacheType, moved, BackCos, BackSin);
-        foreach (ref int rotation in head.Rotations.Slice(victim, moved)) rotation--;
-        return head.Count;
+    /// <inheritdoc/>
+    protected override unsafe void UpdateRows(HeadCache head, int victim, int first, int count, void* nextKey, void* nextValue)
+    {
+        // Keys are rotated before the values move: what the second level holds of them is still there.
+        MoveDown(head.Key(first), count, nextKey);
+        if (Ranks) RopeRotation.RotateStored(Context, Rope, head.Key(first), Shape.CacheType, count, BackCos, BackSin);
+        MoveDown(head.Value(first), count, nextValue);
     }
 }

@@ -7,22 +7,31 @@ namespace Equip.Kernels.KvCache.Baselines;
 /// <summary>
 /// What the baselines share: rows lie in order of age in one page, and with cache positions every stored key is rotated by its
 /// rank, so that an eviction changes the rotation of all younger keys by -1. The query is rotated to the newest rank. Repeated
-/// rotation of stored 16-bit keys drifts; that is these methods' own, and the reason why Equip does not do it.
+/// rotation of stored 16-bit keys drifts; that is these methods' own, and the reason why Equip does not do it. Heads share the
+/// threads, and where there are few of them so do the rows of a head.
 /// </summary>
 /// <param name="ranks">Cache positions; otherwise original ones, and nothing is ever rotated again.</param>
 /// <param name="options">Policy and model.</param>
-public abstract class OrderedStrategy(bool ranks, CacheStrategyOptions options) : CacheStrategy(ranks ? options.CapacityTokens : int.MaxValue), IParallelTask
+public abstract unsafe class OrderedStrategy(bool ranks, CacheStrategyOptions options) : CacheStrategy(ranks ? options.CapacityTokens : int.MaxValue), IParallelTask
 {
     private readonly float[] _cos = new float[options.Rope.Pairs];
     private readonly float[] _sin = new float[options.Rope.Pairs];
+    private readonly AngleCache _deltas = new(options.Rope, deltas: true);
     private HeadCache[] _heads = [];
     private int[] _slots = [];
     private float[] _keys = [];
     private float[] _values = [];
+    private byte[] _edges = [];   // [heads, segments, K and V, headDim]
+    private bool[] _evicts = [];
+    private int _segments;
+    private bool _writing;
     private int _position;
 
     /// <inheritdoc/>
     public override bool ExtendsEvictedCache => !ranks;
+
+    /// <summary>Whether an eviction moves the younger rows down by one; otherwise the new row takes the victim's slot.</summary>
+    protected abstract bool MovesRows { get; }
 
     /// <summary>Whether stored keys are rotated by rank.</summary>
     protected bool Ranks => ranks;
@@ -49,20 +58,19 @@ public abstract class OrderedStrategy(bool ranks, CacheStrategyOptions options) 
     public override int MaxRuns(HeadCache head) => head.PageCount;
 
     /// <inheritdoc/>
-    public override unsafe int WriteRuns(HeadCache head, int position, IRotatedQueries queries, float* columnWeights, Span<AttentionRun> runs)
+    public override int WriteRuns(HeadCache head, int position, IRotatedQueries queries, float* columnWeights, Span<AttentionRun> runs)
         => WritePages(head, 0, head.Capacity, queries.At(KeyRotation(position)), columnWeights, runs);
 
     /// <inheritdoc/>
-    public override unsafe void AfterPrompt(KernelContext context, ReadOnlySpan<HeadCache> heads)
+    public override void AfterPrompt(KernelContext context, ReadOnlySpan<HeadCache> heads)
     {
         if (!ranks) return;
-        AngleCache deltas = new(Rope, deltas: true);
         foreach (HeadCache head in heads)
         {
             for (int slot = 0; slot < head.Count; slot++)
             {
                 if (head.Rotations[slot] == slot) continue;
-                deltas.Get(slot - head.Rotations[slot], out ReadOnlySpan<float> cos, out ReadOnlySpan<float> sin);
+                _deltas.Get(slot - head.Rotations[slot], out ReadOnlySpan<float> cos, out ReadOnlySpan<float> sin);
                 RopeRotation.RotateStored(context, Rope, head.Key(slot), Shape.CacheType, 1, cos, sin);
                 head.Rotations[slot] = slot;
             }
@@ -74,26 +82,106 @@ public abstract class OrderedStrategy(bool ranks, CacheStrategyOptions options) 
     {
         ArgumentNullException.ThrowIfNull(context);
         Context = context;
-        Rope.FillDelta(-1, _cos, _sin);
+        _deltas.Get(-1, out ReadOnlySpan<float> cos, out ReadOnlySpan<float> sin);
+        cos.CopyTo(_cos);
+        sin.CopyTo(_sin);
         Copy(heads, ref _heads);
         Copy(slots, ref _slots);
         Copy(keys, ref _keys);
         Copy(values, ref _values);
+        if (_evicts.Length < heads.Length) _evicts = new bool[heads.Length];
         _position = position;
+        _segments = BaselineRows.Segments(heads.Length, options.CapacityTokens, context.Threads);
+        bool any = false;
+        for (int i = 0; i < heads.Length; i++) any |= _evicts[i] = RankOffsets.IsLive(heads[i], slots[i]);
+        if (any && (MovesRows || ranks))
+        {
+            SaveEdges(heads.Length);
+            _writing = false;
+            context.Pool.Run(this, heads.Length * _segments);
+        }
+
+        _writing = true;
         context.Pool.Run(this, heads.Length);
     }
 
-    /// <summary>One head of the current call, so that heads share the threads.</summary>
+    /// <summary>A segment of a head's rows, or the new row of a head.</summary>
     void IParallelTask.Execute(int chunk, int worker)
     {
-        HeadCache head = _heads[chunk];
-        int slot = _slots[chunk], headDim = Shape.HeadDim;
-        if (RankOffsets.IsLive(head, slot)) slot = MakeRoom(head, slot);
-        head.Write(Context.Isa, slot, _keys.AsSpan(chunk * headDim, headDim), _values.AsSpan(chunk * headDim, headDim), _position, KeyRotation(_position));
+        if (_writing)
+        {
+            Write(chunk);
+            return;
+        }
+
+        int head = chunk / _segments, segment = chunk % _segments;
+        if (!_evicts[head]) return;
+        (int first, int end) = Segment(head, segment);
+        if (end <= first) return;
+        HeadCache cache = _heads[head];
+        bool atEnd = !MovesRows || end == cache.Count - 1;
+        fixed (byte* edges = _edges)
+        {
+            byte* edge = edges + ((long)chunk * 2 * Shape.RowBytes);
+            UpdateRows(cache, _slots[head], first, end - first, atEnd ? cache.Key(cache.Count - 1) : edge, atEnd ? cache.Value(cache.Count - 1) : edge + Shape.RowBytes);
+        }
     }
 
-    /// <summary>Evicts a token and returns the slot for the new one.</summary>
-    protected abstract int MakeRoom(HeadCache head, int victim);
+    /// <summary>Carries an eviction out on some slots.</summary>
+    /// <param name="head">The head; the rows of other segments may already have changed.</param>
+    /// <param name="victim">The slot of the evicted token.</param>
+    /// <param name="first">The first slot.</param>
+    /// <param name="count">Slots.</param>
+    /// <param name="nextKey">Where rows move: the K row that the last of the slots receives.</param>
+    /// <param name="nextValue">The V row that it receives.</param>
+    protected abstract void UpdateRows(HeadCache head, int victim, int first, int count, void* nextKey, void* nextValue);
+
+    /// <summary>Moves <paramref name="count"/> - 1 rows of K or V down by one to <paramref name="rows"/>, and <paramref name="next"/> into the last place.</summary>
+    protected void MoveDown(void* rows, int count, void* next)
+    {
+        byte* destination = (byte*)rows;
+        long bytes = (count - 1L) * Shape.RowBytes;
+        Buffer.MemoryCopy(destination + Shape.RowBytes, destination, bytes, bytes);
+        Buffer.MemoryCopy(next, destination + bytes, Shape.RowBytes, Shape.RowBytes);
+    }
+
+    /// <summary>The slots that segment <paramref name="segment"/> of a head's update covers.</summary>
+    private (int First, int End) Segment(int head, int segment)
+    {
+        int start = MovesRows ? _slots[head] : 0, rows = MovesRows ? _heads[head].Count - 1 - start : _heads[head].Count;
+        return (start + (int)((long)rows * segment / _segments), start + (int)((long)rows * (segment + 1) / _segments));
+    }
+
+    /// <summary>A segment's last slot receives the first row of the next one, which may be overwritten by then.</summary>
+    private void SaveEdges(int heads)
+    {
+        if (!MovesRows || _segments == 1) return;
+        int rowBytes = Shape.RowBytes;
+        if (_edges.Length < heads * _segments * 2 * rowBytes) _edges = new byte[heads * _segments * 2 * rowBytes];
+        for (int chunk = 0; chunk < heads * _segments; chunk++)
+        {
+            int head = chunk / _segments;
+            if (!_evicts[head]) continue;
+            int end = Segment(head, chunk % _segments).End;
+            new ReadOnlySpan<byte>(_heads[head].Key(end), rowBytes).CopyTo(_edges.AsSpan(chunk * 2 * rowBytes));
+            new ReadOnlySpan<byte>(_heads[head].Value(end), rowBytes).CopyTo(_edges.AsSpan(((chunk * 2) + 1) * rowBytes));
+        }
+    }
+
+    private void Write(int index)
+    {
+        HeadCache head = _heads[index];
+        int slot = _slots[index], headDim = Shape.HeadDim;
+        if (_evicts[index] && MovesRows)
+        {
+            head.ShiftDescriptions(slot);
+            if (ranks)
+                foreach (ref int rotation in head.Rotations[slot..head.Count]) rotation--;
+            slot = head.Count;
+        }
+
+        head.Write(Context.Isa, slot, _keys.AsSpan(index * headDim, headDim), _values.AsSpan(index * headDim, headDim), _position, KeyRotation(_position));
+    }
 
     private static void Copy<T>(ReadOnlySpan<T> source, ref T[] destination)
     {

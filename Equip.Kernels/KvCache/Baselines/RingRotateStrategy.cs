@@ -14,20 +14,21 @@ public sealed class RingRotateStrategy(bool ranks, CacheStrategyOptions options)
     public override string Name => "ring-rotate";
 
     /// <inheritdoc/>
-    protected override unsafe int MakeRoom(HeadCache head, int victim)
+    protected override bool MovesRows => false;
+
+    /// <inheritdoc/>
+    protected override unsafe void UpdateRows(HeadCache head, int victim, int first, int count, void* nextKey, void* nextValue)
     {
-        if (!Ranks) return victim;
-        int evicted = head.Positions[victim], end = head.Count;
-        for (int first = 0; first < end; first++)
+        ReadOnlySpan<int> positions = head.Positions;
+        int evicted = positions[victim], end = first + count;
+        for (; first < end; first++)
         {
-            if (head.Positions[first] <= evicted) continue;
+            if (positions[first] <= evicted) continue;
             int after = first + 1;
-            while (after < end && head.Positions[after] > evicted) after++;
+            while (after < end && positions[after] > evicted) after++;
             RopeRotation.RotateStored(Context, Rope, head.Key(first), Shape.CacheType, after - first, BackCos, BackSin);
             foreach (ref int rotation in head.Rotations[first..after]) rotation--;
             first = after;
         }
-
-        return victim;
     }
 }
