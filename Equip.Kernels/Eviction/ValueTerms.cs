@@ -7,9 +7,6 @@ namespace Equip.Kernels.Eviction;
 /// <summary>What rows of a prompt weigh by their V rows: norms of v, or of v W_O by Gram matrices.</summary>
 internal static unsafe class ValueTerms
 {
-    // Rows whose product with a head's part of W_O is held at a time.
-    private const int OutputRows = 128;
-
     /// <summary><c>[count]</c>: |v|_2 or |v|_1 of rows <c>[count, headDim]</c>.</summary>
     public static float[] Norms(ReadOnlySpan<float> rows, int headDim, int count, int order)
     {
@@ -40,23 +37,9 @@ internal static unsafe class ValueTerms
     public static float[] Output2(PromptLayer prompt, OutputProjection output, float[] rows, int count, int head)
         => Roots(Forms(prompt, rows, count, output.Gram(prompt.Layer, head, head)));
 
-    /// <summary><c>[count]</c>: |v W_O^h|_1 of a query head. There is no short cut for this norm: the product is made, some rows at a time.</summary>
+    /// <summary><c>[count]</c>: |v W_O^h|_1 of a query head.</summary>
     public static float[] Output1(PromptLayer prompt, OutputProjection output, float[] rows, int count, int head)
-    {
-        int headDim = prompt.Shape.HeadDim, hidden = output.HiddenSize;
-        float[] norms = new float[count], products = new float[checked(Math.Min(OutputRows, count) * hidden)];
-        fixed (float* part = output.HeadPart(prompt.Layer, head))
-        {
-            for (int first = 0; first < count; first += OutputRows)
-            {
-                int some = Math.Min(OutputRows, count - first);
-                LinearLayer.Multiply(prompt.Context, new WeightMatrix(part, DataType.F32, hidden, headDim), rows.AsSpan(first * headDim, some * headDim), products, some);
-                for (int i = 0; i < some; i++) norms[first + i] = RowMath.Norm1(products.AsSpan(i * hidden, hidden));
-            }
-        }
-
-        return norms;
-    }
+        => OutputNorms.Norm1(prompt.Context, output.HeadPart(prompt.Layer, head), rows, prompt.Shape.HeadDim, count);
 
     /// <summary>Square roots, in place; rounding may have left a zero just under 0.</summary>
     public static float[] Roots(float[] squares)
