@@ -74,13 +74,16 @@ public sealed class RandomPolicy : IEvictionPolicy
 
     private int Draw(HeadCache cache, int position, int head)
     {
-        // At least one slot is eligible, so some draw hits it.
-        for (uint draw = Hash((uint)position ^ ((uint)head << 24)); ; draw = Hash(draw + 1))
+        // At least one slot is eligible unless the caller's positions are no text's, so some draw hits it.
+        uint draw = Hash((uint)position ^ ((uint)head << 24));
+        for (long draws = 0; draws < 64L * cache.Capacity; draws++, draw = Hash(draw + 1))
         {
             int slot = (int)(draw % (uint)cache.Capacity);
             if (slot % cache.PageTokens >= cache.LiveInPage(slot / cache.PageTokens)) continue;
             if (cache.Positions[slot] >= _sinks && cache.Positions[slot] < position - (_recent - 1)) return slot;
         }
+
+        throw new InvalidOperationException($"position: got {position}, but no cached token lies between the {_sinks} sinks and the {_recent} newest");
     }
 
     /// <summary>A 32-bit mixing function (lowbias32).</summary>

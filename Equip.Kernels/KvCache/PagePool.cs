@@ -49,9 +49,16 @@ public sealed unsafe class PagePool : IDisposable
     /// <exception cref="OutOfMemoryException">The system has no more memory; nothing was taken.</exception>
     internal byte* Rent()
     {
-        byte* page = _free.TryPop(out nint kept) ? (byte*)kept : (byte*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((nuint)PageBytes, Memory.NativeBuffer.Alignment);
+        byte* page = _free.TryPop(out nint kept) ? (byte*)kept : Allocate();
         _rented++;
         return page;
+    }
+
+    /// <summary>Sees to it that the next <paramref name="pages"/> pages can be had.</summary>
+    /// <exception cref="OutOfMemoryException">The system has no more memory; nothing was taken.</exception>
+    internal void Reserve(int pages)
+    {
+        while (_free.Count < pages) _free.Push((nint)Allocate());
     }
 
     /// <summary>Gives a page back.</summary>
@@ -60,6 +67,8 @@ public sealed unsafe class PagePool : IDisposable
         _free.Push((nint)page);
         _rented--;
     }
+
+    private byte* Allocate() => (byte*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((nuint)PageBytes, Memory.NativeBuffer.Alignment);
 
     /// <summary>Returns the free pages to the system.</summary>
     public void Trim()

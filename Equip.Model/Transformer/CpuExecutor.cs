@@ -54,7 +54,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         _keyAngles = new RankAngles(_rope);
         _activations = new Activations(_config, _rope.Pairs);
         _outputProjection = new OutputProjection(context, _weights.Layers.Select(layer => layer.Output), _config.Heads, _config.KvHeads);
-        _rotatedQueries = new RotatedQueries(context, _rope, _config);
+        _rotatedQueries = new RotatedQueries(_rope, _config.Heads / _config.KvHeads);
     }
 
     /// <summary>The model.</summary>
@@ -233,7 +233,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         Grow(ref _firstRun, (batch * kvHeads) + 1);
         float* queries = (float*)Unsafe.AsPointer(ref _activations.Query(batch)[0]);
         int groupWidth = _config.Heads / kvHeads * _config.HeadDim;
-        _rotatedQueries.BeginLayer();
+        _rotatedQueries.BeginLayer(Context);
         for (int i = 0; i < batch; i++)
         {
             ReadOnlySpan<HeadCache> heads = sequences[i].Cache.Layer(layer);
