@@ -6,6 +6,9 @@ internal unsafe struct DecodeRows
     // A block's K, or V, is fetched while the other is read: both must fit in the first-level cache.
     private const int BlockBytes = 16 * 1024;
 
+    // Paths score this many rows at a time from where a piece starts, and store as many scores.
+    private const int ScoredRows = 4;
+
     private readonly int _rowBytes;
     private readonly int _capacity;
     private AttentionRun* _run;
@@ -27,7 +30,8 @@ internal unsafe struct DecodeRows
     public void Next(DecodeBlock* block)
     {
         block->Clear();
-        while (block->Count < _capacity && _left > 0)
+        int end = _capacity;
+        while (block->Count < end && _left > 0)
         {
             if (_row == _run->Tokens)
             {
@@ -36,7 +40,10 @@ internal unsafe struct DecodeRows
                 continue;
             }
 
-            int count = (int)Math.Min(Math.Min(_capacity - block->Count, _run->Tokens - _row), _left);
+            // The last scores of a piece that starts in between would be stored past the block, over those of the next head.
+            if (block->Count % ScoredRows != 0) end = Math.Min(_capacity, DecodeBlock.Capacity - ScoredRows + 1);
+            if (block->Count >= end) break;
+            int count = (int)Math.Min(Math.Min(end - block->Count, _run->Tokens - _row), _left);
             block->Add(_run, _row, count, _rowBytes, _partRow);
             _row += count;
             _partRow += count;

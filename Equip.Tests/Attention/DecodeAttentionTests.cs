@@ -54,6 +54,14 @@ internal sealed unsafe class DecodeAttentionTests(Isa isa, DataType type)
         test.AssertMatchesOracle(context);
     }
 
+    [Test]
+    public void Attend_ManyShortRunsOfTheirOwnQueries_MatchesOracle([Values(1, 2, 3, 4, 6)] int group)
+    {
+        // As the offset classes of cache:lazy: blocks are full of pieces that start anywhere.
+        using DecodeAttentionCase test = Case(group, 32, weights: true).Stream([.. Enumerable.Range(0, 150).Select(i => 1 + (i % 3))]).Stream([.. Enumerable.Repeat(1, 130)]).Stream(3, 250, 1, 70);
+        test.AssertMatchesOracle(Contexts.For(isa, 1));
+    }
+
     [TestCase(1)]
     [TestCase(2)]
     [TestCase(3)]
