@@ -11,8 +11,8 @@ internal static class SuiteCause
     /// <summary>The share of the predicted ratio that needs no explanation.</summary>
     public const double Enough = 0.85;
 
-    // Rates this far from memory's are not memory's.
-    private const double Above = 1.15, Below = 0.8;
+    // Rates this far from memory's are not memory's; a difference of times below this share says nothing of a rate.
+    private const double Above = 1.15, Below = 0.8, Difference = 0.2;
 
     /// <summary>The cause, or null if there is nothing to explain.</summary>
     /// <param name="row">The comparison.</param>
@@ -24,8 +24,9 @@ internal static class SuiteCause
         List<string> causes = [];
         if (row.Cache.Reached < Enough)
         {
-            if (attention < Below * memory) causes.Add($"attention does {Format.Rate(attention)} where memory reads {Format.Rate(memory)}: arithmetic and fixed costs");
-            if (row.Context is null && extra > Above * Math.Min(memory, attention))
+            string work = row.Block == SuitePlan.H2OCache ? "keys are rotated as they are read" : "arithmetic and fixed costs";
+            if (attention < Below * memory) causes.Add($"attention does {Format.Rate(attention)} where memory reads {Format.Rate(memory)}: {work}");
+            if (row.Context is null && row.Cache.OverMs > (1 + Difference) * row.Cache.InPlaceMs && extra > Above * Math.Min(memory, attention))
                 causes.Add($"extra passes do {Format.Rate(extra)}: a layer's {Format.Bytes(layerBytes)} stay in cache between them");
             if (causes.Count == 0) causes.Add($"extra {Format.Rate(extra)}, attention {Format.Rate(attention)}, memory {Format.Rate(memory)}");
         }

@@ -118,6 +118,8 @@ internal sealed class SuiteTests
         Assert.That(SuiteCause.Name(cached, 1 << 20), Does.Contain("60.00 GB/s").And.Contain("1.0 MiB"));
         SuiteRow slow = fine with { InPlaceRate = 5e9, Cache = new SuiteRatio(1, 2, 2, 4) };
         Assert.That(SuiteCause.Name(slow, 1 << 20), Does.StartWith("attention does 5.000 GB/s where memory reads 20.00 GB/s"));
+        SuiteRow asFast = slow with { Block = SuitePlan.H2OCache, ExtraRate = 900e9, Cache = new SuiteRatio(1, 1.05, 1.05, 2) };
+        Assert.That(SuiteCause.Name(asFast, 1 << 20), Does.Contain("rotated as they are read").And.Not.Contain("extra"));
         Assert.That(SuiteCause.Name(fine with { Step = new SuiteRatio(4, 5, 1.25, 2.5) }, 1 << 20), Does.Contain("rest of the step takes 3.000 ms"));
     }
 
