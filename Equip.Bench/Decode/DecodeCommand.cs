@@ -39,7 +39,8 @@ internal sealed class DecodeCommand : ToolCommand
               tokens/s    mean over the repetitions ± standard deviation, all sequences together
               ttft ms     time from the start of the sequence to the first token after the prompt (pp) or the depth (tg)
               tpot ms     time of a decode step (one token of each sequence)
-              evict us    eviction work (choosing, writing, moving, rotating) a decode step or prompt token; evict %: of the time
+              evict us    eviction work (choosing, writing, moving, rotating) a decode step or prompt token; evict %: of the time.
+                        Probabilities that attention adds up for h2o as it goes are not in it: compare its tokens/s with full's
               KV          bytes of keys and values held at the end, whole pages, all sequences; and of what all tokens would take
               kept        the budget as a fraction of the prompt (--ratio)
               weights/s   bytes of weights read a second while decoding

@@ -16,7 +16,9 @@ internal unsafe struct PrefillCall
     public const int KeyTile = 64;
 
     // A multiple of the blocks of all paths (48, 24, 3 lanes). Wide tiles share a K/V tile among more queries.
-    private const int LargestTile = 192, SmallestTile = 48;
+    public const int LargestTile = 192;
+
+    private const int SmallestTile = 48;
 
     // With fewer tiles than this a thread, one more or less tile would show.
     private const int TilesPerThread = 8;
@@ -28,6 +30,8 @@ internal unsafe struct PrefillCall
     public AttentionShape Shape;
     public float* Queries;
     public float* SinkQueries;
+
+    /// <summary>Null if the column sums are all that is wanted; values are not read then.</summary>
     public float* Output;
     public byte* Keys;
     public byte* Values;
@@ -42,6 +46,19 @@ internal unsafe struct PrefillCall
     public int TileLanes;
     public int Tiles;
     public byte* Scratch;
+
+    /// <summary>What a KV head's tiles are dealt out to, in turn; each slice is one job.</summary>
+    public int Slices;
+
+    /// <summary>Null, or <c>[kvHeads, ColumnStride]</c>.</summary>
+    public float* ColumnSums;
+    public long ColumnStride;
+
+    /// <summary><c>[kvHeads, Slices, Rows]</c>.</summary>
+    public float* SliceSums;
+
+    /// <summary>Each worker's room for <see cref="KeptProbabilities"/>.</summary>
+    public byte* Kept;
 
     public readonly int Lanes => Tokens * Shape.Group;
 
@@ -90,5 +107,8 @@ internal unsafe struct PrefillCall
         TileLanes = LargestTile;
         while (TileLanes > SmallestTile && (long)Shape.KvHeads * Lanes * pieces < (long)TileLanes * threads * TilesPerThread) TileLanes /= 2;
         Tiles = (Lanes + TileLanes - 1) / TileLanes;
+
+        // A slice has its own sums, so with sums no more than what the threads need.
+        Slices = ColumnSums == null ? Tiles : Math.Min(Tiles, ((threads * TilesPerThread) + Shape.KvHeads - 1) / Shape.KvHeads);
     }
 }

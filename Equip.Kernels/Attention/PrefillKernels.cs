@@ -75,15 +75,18 @@ internal static unsafe class PrefillKernels<TLanes, TFloats, TWords>
         }
     }
 
-    /// <summary>columns[key, i] += sum over vectors of exp(score - maximum) * factor, with the maximum and factor of each lane.</summary>
-    public static void AddProbabilities(float* scores, int count, int vectors, float* maximum, float* factor, float* columns)
+    /// <summary>
+    /// columns[key, i] += sum over vectors of exp(score - old) * exp(old - maximum) * factor: of each lane the maximum that its
+    /// probabilities were made with, the final one and a factor.
+    /// </summary>
+    public static void AddColumns(float* probabilities, int count, int vectors, float* old, float* maximum, float* factor, float* columns)
     {
-        for (int key = 0; key < count; key++, scores += Block, columns += TLanes.Count)
+        for (int lane = 0; lane < vectors * TLanes.Count; lane += TLanes.Count)
         {
-            TFloats sum = TLanes.Load(columns);
-            for (int lane = 0; lane < vectors * TLanes.Count; lane += TLanes.Count)
-                sum = TLanes.MultiplyAdd(TLanes.Exp(TLanes.Subtract(TLanes.Load(scores + lane), TLanes.Load(maximum + lane))), TLanes.Load(factor + lane), sum);
-            TLanes.Store(sum, columns);
+            TFloats weight = TLanes.Multiply(TLanes.Exp(TLanes.Subtract(TLanes.Load(old + lane), TLanes.Load(maximum + lane))), TLanes.Load(factor + lane));
+            float* column = columns, probability = probabilities + lane;
+            for (int key = 0; key < count; key++, column += TLanes.Count, probability += Block)
+                TLanes.Store(TLanes.MultiplyAdd(TLanes.Load(probability), weight, TLanes.Load(column)), column);
         }
     }
 

@@ -104,49 +104,51 @@ internal readonly unsafe struct PrefillTile<TLanes, TFloats, TWords>
 
     /// <summary>
     /// Scores the block at <paramref name="lane"/> against the keys of [<paramref name="first"/>, <paramref name="end"/>) that any of
-    /// its lanes sees, which the range is cut to; what single lanes do not see is minus infinity.
+    /// its lanes sees, which the range is cut to; what single lanes do not see is minus infinity. The scores are <c>[KeyTile, Block]</c>.
     /// </summary>
     /// <returns>Whether some lane does not see some key of the range.</returns>
-    public bool Score(float* keys, int lane, float* queries, int window, ref int first, ref int end)
+    public bool Score(float* keys, int lane, float* queries, int window, ref int first, ref int end, float* scores)
     {
         int firstRow = Row(lane), lastRow = Row(Math.Min(lane + Block, Lanes) - 1), tileStart = first;
         first = Math.Max(first, firstRow - window + 1);
         end = Math.Clamp(lastRow + 1, first, Math.Max(first, end));
         if (first == end) return false;
-        PrefillKernels<TLanes, TFloats, TWords>.Scores(keys + ((first - tileStart) * _headDim), end - first, queries + (lane * _headDim), Vectors(lane), _headDim, Scores);
+        PrefillKernels<TLanes, TFloats, TWords>.Scores(keys + ((first - tileStart) * _headDim), end - first, queries + (lane * _headDim), Vectors(lane), _headDim, scores);
         if (end - 1 <= firstRow && first > lastRow - window) return false;
 
         // The lanes that see a key are those of rows [key, key + window).
         int width = Vectors(lane) * TLanes.Count;
         long group = _call->Shape.Group, blockStart = (_call->Past * group) + _firstLane + lane;
         for (int key = first; key < end; key++)
-            PrefillKernels<TLanes, TFloats, TWords>.Mask(Scores + ((key - first) * Block), width, (key * group) - blockStart, ((key + (long)window) * group) - blockStart);
+            PrefillKernels<TLanes, TFloats, TWords>.Mask(scores + ((key - first) * Block), width, (key * group) - blockStart, ((key + (long)window) * group) - blockStart);
         return true;
     }
 
     /// <summary>
-    /// Online softmax over rows [<paramref name="first"/>, <paramref name="end"/>), of which a lane sees (row - window, row].
-    /// With <paramref name="values"/> the outputs are accumulated too.
+    /// Online softmax over rows [<paramref name="first"/>, <paramref name="end"/>), of which a lane sees (row - window, row], and the
+    /// outputs, if there are any. Leaves exp(score - maximum), and the maximum, where <paramref name="kept"/> has room for them.
     /// </summary>
-    public void Attend(int first, int end, float* queries, int window, bool values)
+    public void Attend(int first, int end, float* queries, int window, KeptProbabilities kept)
     {
         for (int tileStart = first; tileStart < end; tileStart += PrefillCall.KeyTile)
         {
             int count = Math.Min(PrefillCall.KeyTile, end - tileStart);
             float* k = Keys(tileStart, count);
-            float* v = values ? Float32(_call->Values, tileStart, count, _values) : null;
+            float* v = _call->Output == null ? null : Float32(_call->Values, tileStart, count, _values);
             bool? finite = null;
             for (int lane = 0; lane < Lanes; lane += Block)
             {
                 int from = tileStart, to = tileStart + count, vectors = Vectors(lane);
-                Prefetch(tileStart + count, Math.Min(PrefillCall.KeyTile, end - tileStart - count), lane, values);
-                bool partly = Score(k, lane, queries, window, ref from, ref to);
+                Prefetch(tileStart + count, Math.Min(PrefillCall.KeyTile, end - tileStart - count), lane);
+                float* scores = kept.Has(tileStart) ? kept.Block(tileStart, lane) : Scores;
+                bool partly = Score(k, lane, queries, window, ref from, ref to, scores);
                 if (from >= to) continue;
-                PrefillKernels<TLanes, TFloats, TWords>.Softmax(Scores, to - from, vectors, Maximum + lane, Sum + lane, _correction);
-                if (!values) continue;
+                PrefillKernels<TLanes, TFloats, TWords>.Softmax(scores, to - from, vectors, Maximum + lane, Sum + lane, _correction);
+                if (kept.Has(tileStart)) Buffer.MemoryCopy(Maximum + lane, kept.Maximum(tileStart) + lane, Block * sizeof(float), vectors * TLanes.Count * sizeof(float));
+                if (v == null) continue;
                 float* output = Output + (lane * _headDim), value = v + ((from - tileStart) * _headDim);
-                if (partly && !(finite ??= PrefillKernels<TLanes, TFloats, TWords>.AllFinite(v, count * _headDim))) AccumulateVisible(value, lane, from, to, window, output);
-                else PrefillKernels<TLanes, TFloats, TWords>.Accumulate(value, to - from, Scores, vectors, _correction, _headDim, output);
+                if (partly && !(finite ??= PrefillKernels<TLanes, TFloats, TWords>.AllFinite(v, count * _headDim))) AccumulateVisible(value, scores, lane, from, to, window, output);
+                else PrefillKernels<TLanes, TFloats, TWords>.Accumulate(value, to - from, scores, vectors, _correction, _headDim, output);
             }
         }
     }
@@ -167,7 +169,7 @@ internal readonly unsafe struct PrefillTile<TLanes, TFloats, TWords>
     }
 
     // 0 * NaN and 0 * infinity are NaN: where a V row that not every lane sees holds one, only the lanes that see it may get it.
-    private void AccumulateVisible(float* values, int lane, int first, int end, int window, float* output)
+    private void AccumulateVisible(float* values, float* scores, int lane, int first, int end, int window, float* output)
     {
         for (int i = 0; i < Math.Min(Block, Lanes - lane); i++)
         {
@@ -175,22 +177,22 @@ internal readonly unsafe struct PrefillTile<TLanes, TFloats, TWords>
             for (int d = 0; d < _headDim; d++)
             {
                 float sum = output[(d * Block) + i] * _correction[i];
-                for (int key = from; key < to; key++) sum += Scores[((key - first) * Block) + i] * values[((key - first) * _headDim) + d];
+                for (int key = from; key < to; key++) sum += scores[((key - first) * Block) + i] * values[((key - first) * _headDim) + d];
                 output[(d * Block) + i] = sum;
             }
         }
     }
 
     // The next K and V tiles come into the second-level cache while this one is worked on, a share of them with each block.
-    private void Prefetch(int first, int count, int lane, bool values)
+    private void Prefetch(int first, int count, int lane)
     {
         if (!Sse.IsSupported) return;
         long bytes = (long)count * _call->Shape.RowBytes, end = bytes * Math.Min(lane + Block, Lanes) / Lanes;
-        byte* keys = Stored(_call->Keys, first), rows = values ? Stored(_call->Values, first) : keys;
+        byte* keys = Stored(_call->Keys, first), values = _call->Output == null ? keys : Stored(_call->Values, first);
         for (long i = bytes * lane / Lanes; i < end; i += 64)
         {
             Sse.Prefetch1(keys + i);
-            Sse.Prefetch1(rows + i);
+            Sse.Prefetch1(values + i);
         }
     }
 

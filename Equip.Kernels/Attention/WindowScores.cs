@@ -86,7 +86,7 @@ public static unsafe class WindowScores
                     for (int lane = 0; lane < tile.Lanes; lane += block)
                     {
                         int from = first, to = tileEnd;
-                        _ = tile.Score(keys, lane, tile.Queries, int.MaxValue, ref from, ref to);
+                        _ = tile.Score(keys, lane, tile.Queries, int.MaxValue, ref from, ref to, tile.Scores);
                         new Span<float>(tile.Scores + ((to - first) * block), (tileEnd - to) * block).Fill(float.NegativeInfinity);
                         PrefillTranspose.ToRows(tile.Scores, block, call->Output + first, tile.Offsets + lane, Math.Min(block, tile.Lanes - lane), tileEnd - first);
                     }

@@ -47,7 +47,7 @@ public sealed class H2OPolicy : IEvictionPolicy
     public int RecentTokens => _recent;
 
     /// <inheritdoc/>
-    public int PromptQueryTokens => int.MaxValue;
+    public bool WantsColumnSums => true;
 
     /// <inheritdoc/>
     public bool ObservesAttention => true;
@@ -56,7 +56,8 @@ public sealed class H2OPolicy : IEvictionPolicy
     public void AfterPromptLayer(PromptLayer prompt, SequenceCache cache)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        float[] sums = prompt.ColumnSums();
+        Require.AtLeast(prompt.ColumnSums.Length, (long)prompt.Shape.KvHeads * prompt.Rows);
+        float[] sums = prompt.ColumnSums.ToArray();
         for (int head = 0; head < prompt.Shape.KvHeads; head++)
         {
             Span<float> scores = sums.AsSpan(head * prompt.Rows, prompt.Rows);

@@ -27,6 +27,9 @@ public interface IEvictionPolicy
     /// <summary>Whether the prompt's queries are wanted as they were before rotation.</summary>
     bool WantsUnrotatedQueries => false;
 
+    /// <summary>Whether <see cref="AfterPromptLayer"/> needs <see cref="PromptLayer.ColumnSums"/>; not with a window in <see cref="Mask"/>.</summary>
+    bool WantsColumnSums => false;
+
     /// <summary>Tokens of a page that suit it: few where heads hold different counts; 0 for one page of the whole budget.</summary>
     int PageTokens => 0;
 

@@ -54,6 +54,12 @@ public sealed unsafe class PromptLayer
     /// <summary>How many tokens' queries were kept: at most what the policy asked for, and no more than the prompt has.</summary>
     public required int QueryTokens { get; init; }
 
+    /// <summary>
+    /// Probability that every row received from all of the prompt's queries, summed over queries and the group's heads,
+    /// <c>[kvHeads, rows]</c>; empty unless the policy wants them (<see cref="IEvictionPolicy.WantsColumnSums"/>).
+    /// </summary>
+    public required ReadOnlyMemory<float> ColumnSums { get; init; }
+
     /// <summary>The model's output projections, for scores by what a value becomes; null if there are none.</summary>
     public OutputProjection? Output { get; init; }
 
@@ -99,20 +105,6 @@ public sealed unsafe class PromptLayer
         ReadOnlySpan<float> queries = new(Queries + ((long)(QueryTokens - window) * width), window * width);
         WindowScores.Compute(Context, Shape, queries, PrefillKeys(window), probabilities, window);
         return probabilities;
-    }
-
-    /// <summary>
-    /// Probability that every row received from all of the prompt's queries, summed over queries and the group's heads,
-    /// <c>[kvHeads, rows]</c>.
-    /// </summary>
-    /// <exception cref="InvalidOperationException">Not all queries were kept.</exception>
-    public float[] ColumnSums()
-    {
-        if (QueryTokens != Rows - Past) throw new InvalidOperationException($"queries: {QueryTokens} of {Rows - Past} were kept; ask for all by PromptQueryTokens");
-        float[] sums = new float[checked(Shape.KvHeads * Rows)];
-        ReadOnlySpan<float> queries = new(Queries, checked(QueryTokens * Shape.Heads * Shape.HeadDim));
-        PrefillColumnSums.Compute(Context, Shape, queries, PrefillKeys(QueryTokens), sums, QueryTokens);
-        return sums;
     }
 
     /// <summary>The output projections of a model that must have them.</summary>

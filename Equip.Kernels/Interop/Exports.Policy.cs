@@ -84,7 +84,7 @@ internal static unsafe partial class Exports
             result.CapacityTokens = source.CapacityTokens;
             result.RecentTokens = source.RecentTokens;
             result.PageTokens = source.PageTokens;
-            result.PromptQueryTokens = source.PromptQueryTokens;
+            result.PromptQueryTokens = NativePrompt.QueryTokens(source);
             result.WantsUnrotatedQueries = source.WantsUnrotatedQueries ? 1 : 0;
             result.ObservesAttention = source.ObservesAttention ? 1 : 0;
             result.PromptWindow = source.Mask.Window;

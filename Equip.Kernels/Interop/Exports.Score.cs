@@ -36,7 +36,7 @@ internal static unsafe partial class Exports
             ReadOnlySpan<float> from = Argument.Input(queries, QueryElements(attention, tokens), nameof(queries));
             int past = Argument.Count(Argument.Struct(keys, nameof(keys)).Past, "keys->past");
             Span<float> to = Argument.Output(sums, Argument.Product(attention.KvHeads, past + tokens), nameof(sums));
-            PrefillColumnSums.Compute(kernels.Target, attention, from, Keys(keys, attention, tokens, to, nameof(sums), readsValues: false), to, (int)tokens);
+            PrefillAttention.ColumnSums(kernels.Target, attention, from, Keys(keys, attention, tokens, to, nameof(sums), readsValues: false), to, (int)tokens);
             return EquipStatus.Ok;
         }
         catch (Exception failure)

@@ -28,11 +28,14 @@ internal static unsafe class NativePrompt
         }
     }
 
+    /// <summary>The last queries that are needed: all for column sums, as the caller's attention gives none.</summary>
+    public static int QueryTokens(IEvictionPolicy policy) => policy.WantsColumnSums ? int.MaxValue : policy.PromptQueryTokens;
+
     private static PromptLayer View(KernelContext context, IEvictionPolicy policy, NativeCache cache, int layer, in EquipPrompt prompt, in AttentionShape shape)
     {
         int tokens = Argument.Count(prompt.Tokens, "prompt->tokens", least: 1);
         Require.InRange(prompt.FirstPosition, 0, int.MaxValue - tokens, "prompt->first_position");
-        int needed = Math.Min(policy.PromptQueryTokens, tokens), given = prompt.QueryTokens;
+        int needed = Math.Min(QueryTokens(policy), tokens), given = prompt.QueryTokens;
         Require.InRange(given, needed, tokens, "prompt->query_tokens");
         int element = shape.RowBytes / shape.HeadDim, width = shape.Heads * shape.HeadDim;
         long bytes = Argument.Product(shape.KvHeads, tokens, shape.RowBytes, name: "prompt->tokens");
@@ -56,10 +59,20 @@ internal static unsafe class NativePrompt
             PastScores = default,
             Queries = prompt.Queries == null ? null : prompt.Queries + ((long)(given - needed) * width),
             QueryTokens = needed,
+            ColumnSums = policy.WantsColumnSums ? ColumnSums(context, prompt, shape) : default,
             Heads = cache.Rows.LayerMemory(layer),
             Output = Output(context, prompt, layer, shape),
             Rope = cache.Rope,
         };
+    }
+
+    private static float[] ColumnSums(KernelContext context, in EquipPrompt prompt, in AttentionShape shape)
+    {
+        int tokens = (int)prompt.Tokens;
+        float[] sums = new float[Argument.Count(Argument.Product(shape.KvHeads, tokens), "prompt->tokens")];
+        PrefillKeys keys = new() { Keys = prompt.Keys, Values = prompt.Values, HeadStride = tokens };
+        PrefillAttention.ColumnSums(context, shape, new ReadOnlySpan<float>(prompt.Queries + ((long)(prompt.QueryTokens - tokens) * shape.Heads * shape.HeadDim), tokens * shape.Heads * shape.HeadDim), keys, sums, tokens);
+        return sums;
     }
 
     /// <summary>The layer's output projection, in the place where policies look for it.</summary>

@@ -155,6 +155,7 @@ public sealed unsafe partial class CpuExecutor
         LayerWeights weights = _weights.Layers[layer];
         int hidden = _config.HiddenSize;
         Prompt prompt = GatherPast(layer, sequence, tokens);
+        Span<float> columnSums = StartColumnSums(layer, sequences, prompt);
         for (int first = 0; first < tokens; first += ChunkTokens)
         {
             int count = Math.Min(ChunkTokens, tokens - first);
@@ -165,14 +166,14 @@ public sealed unsafe partial class CpuExecutor
             RotatePrompt(sequence, prompt, prompt.Past + first, sequence.Tokens + first, count);
             StoreRows(sequence, prompt, prompt.Past + first, count);
             KeepQueries(tokens, first, count);
-            AttendPrompt(sequence, prompt, prompt.Past + first, sequence.Tokens + first, count);
+            AttendPrompt(sequence, prompt, prompt.Past + first, sequence.Tokens + first, count, columnSums);
             LinearLayer.Multiply(Context, weights.Output, _activations.Attended(count), chunk, count, weights.OutputBias, accumulate: true);
             FeedForward(weights, chunk, count);
         }
 
         foreach (Sequence each in sequences)
         {
-            if (each.Unfinished is { } part && !final) AddPart(layer, each, prompt, part, tokens);
+            if (each.Unfinished is { } part && !final) AddPart(layer, each, prompt, part, tokens, columnSums);
             else KeepRows(layer, each, prompt, tokens);
         }
     }
@@ -272,7 +273,7 @@ public sealed unsafe partial class CpuExecutor
                 Conversion.Narrow(Context.Isa, source.Slice(((i * kvHeads) + head) * headDim, headDim), prompt.Row(destination, head, firstRow + i), sequence.Options.KvType);
     }
 
-    private void AttendPrompt(Sequence sequence, in Prompt prompt, int firstRow, int position, int count)
+    private void AttendPrompt(Sequence sequence, in Prompt prompt, int firstRow, int position, int count, Span<float> columnSums)
     {
         PromptMask mask = sequence.Policy.Mask;
         PrefillKeys keys = new()
@@ -285,7 +286,7 @@ public sealed unsafe partial class CpuExecutor
             Sinks = mask.Sinks,
         };
         Span<float> sinkQueries = NeedsSinkQueries(sequence, position + count - 1) ? _activations.SinkQuery(count) : default;
-        PrefillAttention.Attend(Context, Shape(sequence), _activations.RotatedQuery(count), sinkQueries, keys, _activations.Attended(count), count);
+        PrefillAttention.Attend(Context, Shape(sequence), _activations.RotatedQuery(count), sinkQueries, keys, _activations.Attended(count), count, columnSums);
     }
 
     /// <summary>The rows that the policy keeps enter the cache.</summary>
@@ -322,6 +323,7 @@ public sealed unsafe partial class CpuExecutor
                     PastScores = pastScores,
                     Queries = queries,
                     QueryTokens = queryTokens,
+                    ColumnSums = sequence.Policy.WantsColumnSums ? _columnSums.AsMemory(0, _config.KvHeads * prompt.Rows) : default,
                     Heads = sequence.Cache.LayerMemory(layer),
                     Output = _outputProjection,
                     Rope = _rope,

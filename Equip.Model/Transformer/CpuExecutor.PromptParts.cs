@@ -3,13 +3,14 @@ using Equip.Kernels.KvCache;
 namespace Equip.Model.Transformer;
 
 /// <content>
-/// The last queries of a prompt, which policies score by, and prompts that come in parts: until the last one the rows lie in the cache
-/// unpruned, and what the policy will need of the queries is kept beside it.
+/// The last queries of a prompt and what its rows received, which policies score by, and prompts that come in parts: until the last one the rows lie in the cache
+/// unpruned, and what the policy will need of those is kept beside it.
 /// </content>
 public sealed unsafe partial class CpuExecutor
 {
     private float[] _promptQueries = [];
     private float[] _rawQueries = [];
+    private float[] _columnSums = [];
     private int _promptQueryTokens;
     private int _rawQueryTokens;
 
@@ -61,6 +62,21 @@ public sealed unsafe partial class CpuExecutor
         return kept.AsSpan((count - queryTokens) * width, queryTokens * width);
     }
 
+    /// <summary>Column sums of a layer, <c>[kvHeads, rows]</c>, with what the prompt's earlier parts gave; empty if no policy wants them.</summary>
+    private Span<float> StartColumnSums(int layer, ReadOnlySpan<Sequence> sequences, in Prompt prompt)
+    {
+        bool wanted = false;
+        foreach (Sequence sequence in sequences) wanted |= sequence.Policy.WantsColumnSums;
+        if (!wanted) return default;
+        Grow(ref _columnSums, checked(_config.KvHeads * prompt.Rows));
+        Span<float> sums = _columnSums.AsSpan(0, _config.KvHeads * prompt.Rows);
+        sums.Clear();
+        ReadOnlySpan<float> before = sequences[0].Unfinished is { } part ? part.ColumnSums(layer) : default;
+        int rows = before.Length / _config.KvHeads;
+        for (int head = 0; head < _config.KvHeads; head++) before.Slice(head * rows, rows).CopyTo(sums[(head * prompt.Rows)..]);
+        return sums;
+    }
+
     /// <summary>Starts a prompt in parts, where the policy prunes after one.</summary>
     private void BeginPart(Sequence sequence)
     {
@@ -69,8 +85,9 @@ public sealed unsafe partial class CpuExecutor
     }
 
     /// <summary>Adds a part's rows to a layer, unpruned.</summary>
-    private void AddPart(int layer, Sequence sequence, in Prompt prompt, UnfinishedPrompt part, int tokens)
+    private void AddPart(int layer, Sequence sequence, in Prompt prompt, UnfinishedPrompt part, int tokens, ReadOnlySpan<float> columnSums)
     {
+        part.SetColumnSums(layer, columnSums);
         int wanted = sequence.Policy.PromptQueryTokens;
         part.AddQueries(layer, KeptQueries(sequence, Math.Min(wanted, tokens)), wanted);
         for (int head = 0; head < _config.KvHeads; head++)

@@ -63,7 +63,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
     /// <summary>Path and threads.</summary>
     public KernelContext Context { get; }
 
-    /// <summary>Time spent so far in eviction work (choosing slots, writing rows, moving or rotating kept keys).</summary>
+    /// <summary>Time spent so far in eviction work (choosing slots, writing rows, moving or rotating kept keys); what attention gives policies beside its output is not in it.</summary>
     public TimeSpan EvictionTime => Stopwatch.GetElapsedTime(0, _evictionTicks);
 
     /// <summary>Time spent so far in the attention of decode steps. With <see cref="EvictionTime"/> it is all that depends on the cache.</summary>

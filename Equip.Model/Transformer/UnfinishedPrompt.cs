@@ -8,6 +8,7 @@ namespace Equip.Model.Transformer;
 /// <param name="width">Elements of a token's queries.</param>
 internal sealed class UnfinishedPrompt(int start, int[] past, int width)
 {
+    private readonly float[][] _columnSums = [.. past.Select(_ => Array.Empty<float>())];
     private readonly float[][] _queries = [.. past.Select(_ => Array.Empty<float>())];
 
     /// <summary>By layer: rows of a head that were in the cache before it.</summary>
@@ -20,6 +21,12 @@ internal sealed class UnfinishedPrompt(int start, int[] past, int width)
         int keep = (int)Math.Min(before.Length, Math.Max(0, ((long)wanted * width) - queries.Length));
         return _queries[layer] = [.. before[^keep..], .. queries];
     }
+
+    /// <summary>What a layer's rows have received from the parts so far, <c>[kvHeads, rows]</c>; empty if that is not wanted.</summary>
+    public ReadOnlySpan<float> ColumnSums(int layer) => _columnSums[layer];
+
+    /// <summary>Keeps <see cref="ColumnSums"/> for the next part.</summary>
+    public void SetColumnSums(int layer, ReadOnlySpan<float> sums) => _columnSums[layer] = sums.ToArray();
 
     /// <summary>The scores of the rows before the prompt, from those of all rows that are cached, <c>[kvHeads, rows]</c>.</summary>
     public ReadOnlyMemory<float> PastScores(ReadOnlyMemory<float> scores, int kvHeads, int layer)

@@ -71,7 +71,9 @@ internal sealed unsafe class PrefillAttentionArgumentTests
         float[] sums = new float[1000];
         KernelContext context = Contexts.For(Isa.Scalar);
         Assert.That(() => WindowScores.Compute(context, _shape, _queries, _case.Keys(window: 4), sums, Tokens), Throws.InstanceOf<ArgumentException>().With.Message.Contains("Window: got 4, expected 0 to 0"));
-        Assert.That(() => PrefillColumnSums.Compute(context, _shape, _queries, _case.Keys(sinks: 4), sums, Tokens), Throws.InstanceOf<ArgumentException>().With.Message.Contains("Sinks: got 4"));
+        Assert.That(() => Attend(_queries, default, _case.Keys(sinks: 4), _output, Tokens, sums), Throws.InstanceOf<ArgumentException>().With.Message.Contains("Sinks: got 4"));
+        Assert.That(() => Attend(_queries, default, _case.Keys(window: 4), _output, Tokens, sums), Throws.InstanceOf<ArgumentException>().With.Message.Contains("Window: got 4"));
+        Assert.That(() => PrefillAttention.ColumnSums(context, _shape, _queries, _case.Keys(sinks: 4), sums, Tokens), Throws.InstanceOf<ArgumentException>().With.Message.Contains("Sinks: got 4"));
     }
 
     [Test]
@@ -80,13 +82,15 @@ internal sealed unsafe class PrefillAttentionArgumentTests
         KernelContext context = Contexts.For(Isa.Scalar);
         Assert.That(() => WindowScores.Compute(context, _shape, _queries.AsSpan(1), _case.Keys(), new float[60], Tokens), Throws.ArgumentException.With.Message.Contains("queries.Length: got 191"));
         Assert.That(() => WindowScores.Compute(context, _shape, _queries, _case.Keys(), new float[59], Tokens), Throws.ArgumentException.With.Message.Contains("probabilities.Length: got 59 elements, expected at least 60"));
-        Assert.That(() => PrefillColumnSums.Compute(context, _shape, _queries.AsSpan(1), _case.Keys(), new float[10], Tokens), Throws.ArgumentException.With.Message.Contains("queries.Length: got 191"));
-        Assert.That(() => PrefillColumnSums.Compute(context, _shape, _queries, _case.Keys(), new float[9], Tokens), Throws.ArgumentException.With.Message.Contains("sums.Length: got 9 elements, expected at least 10"));
+        Assert.That(() => Attend(_queries, default, _case.Keys(), _output, Tokens, new float[12]), Throws.ArgumentException.With.Message.Contains("columnSums.Length: got 12 elements, expected at least 13"));
+        Assert.That(() => PrefillAttention.ColumnSums(context, _shape, _queries.AsSpan(1), _case.Keys(), new float[10], Tokens), Throws.ArgumentException.With.Message.Contains("queries.Length: got 191"));
+        Assert.That(() => PrefillAttention.ColumnSums(context, _shape, _queries, _case.Keys(), new float[9], Tokens), Throws.ArgumentException.With.Message.Contains("sums.Length: got 9 elements, expected at least 10"));
         float[] shared = new float[300];
         Assert.That(() => WindowScores.Compute(context, _shape, shared, _case.Keys(), shared, Tokens), Throws.ArgumentException.With.Message.Contains("overlaps"));
-        Assert.That(() => PrefillColumnSums.Compute(context, _shape, shared, _case.Keys(), shared, Tokens), Throws.ArgumentException.With.Message.Contains("overlaps"));
+        Assert.That(() => Attend(shared, default, _case.Keys(), _output, Tokens, shared), Throws.ArgumentException.With.Message.Contains("columnSums: overlaps"));
+        Assert.That(() => PrefillAttention.ColumnSums(context, _shape, shared, _case.Keys(), shared, Tokens), Throws.ArgumentException.With.Message.Contains("sums: overlaps"));
     }
 
-    private static void Attend(ReadOnlySpan<float> queries, ReadOnlySpan<float> sinkQueries, in PrefillKeys keys, Span<float> output, int tokens)
-        => PrefillAttention.Attend(Contexts.For(Isa.Scalar), _shape, queries, sinkQueries, keys, output, tokens);
+    private static void Attend(ReadOnlySpan<float> queries, ReadOnlySpan<float> sinkQueries, in PrefillKeys keys, Span<float> output, int tokens, Span<float> columnSums = default)
+        => PrefillAttention.Attend(Contexts.For(Isa.Scalar), _shape, queries, sinkQueries, keys, output, tokens, columnSums);
 }

@@ -71,12 +71,13 @@ internal sealed unsafe class PrefillAttentionCase : IDisposable
 
     public PrefillKeys Keys(int window = 0, int sinks = 0) => new() { Keys = _k, Values = _v, HeadStride = Past + Tokens + PaddingRows, Past = Past, Window = window, Sinks = sinks };
 
-    public void Attend(KernelContext context, int window = 0, int sinks = 0) => PrefillAttention.Attend(context, Shape, Queries, SinkQueries, Keys(window, sinks), Output, Tokens);
+    public void Attend(KernelContext context, int window = 0, int sinks = 0, Span<float> columnSums = default)
+        => PrefillAttention.Attend(context, Shape, Queries, SinkQueries, Keys(window, sinks), Output, Tokens, columnSums);
 
-    public void AssertAttends(KernelContext context, int window = 0, int sinks = 0, string what = "")
+    public void AssertAttends(KernelContext context, int window = 0, int sinks = 0, string what = "", Span<float> columnSums = default)
     {
         Output.Fill(float.NaN);
-        Attend(context, window, sinks);
+        Attend(context, window, sinks, columnSums);
         double[] expected = ReferencePrefillAttention.Attend(Shape, Queries, SinkQueries, KeyRows, ValueRows, Past, Tokens, window, sinks);
         TestData.AssertClose(Output, expected, Tolerance, 1e-5, $"{what} tokens {Tokens} past {Past} window {window} sinks {sinks}");
         foreach (GuardedBuffer buffer in _buffers) buffer.AssertCanary();

@@ -3,7 +3,7 @@ using Equip.Kernels.KvCache;
 
 namespace Equip.Tests.Eviction;
 
-/// <summary>A layer of a prompt with NaN in the K and V of some rows.</summary>
+/// <summary>A layer of a prompt with NaN in the K and V of some rows, and so in what every row received.</summary>
 internal static unsafe class BrokenLayer
 {
     public static PromptLayer Of(PromptLayer prompt, SequenceCache cache, int queries, Predicate<int> broken)
@@ -33,6 +33,7 @@ internal static unsafe class BrokenLayer
             PastScores = prompt.PastScores,
             Queries = prompt.Queries + ((long)(prompt.QueryTokens - queries) * prompt.Shape.Heads * prompt.Shape.HeadDim),
             QueryTokens = queries,
+            ColumnSums = Enumerable.Repeat(float.NaN, prompt.ColumnSums.Length).ToArray(),
             Heads = cache.LayerMemory(prompt.Layer),
             Output = prompt.Output,
             Rope = prompt.Rope,

@@ -94,7 +94,7 @@ internal sealed class EvictionReferenceTests
             if (prompt.Layer != 0) return;
             AssertFirst(WindowRecipes.Score(prompt, ScoreRecipe.AttentionSum, 32, 0, prompt.Rows), 0, Scores("sum"));
             AssertFirst(WindowRecipes.MeanOfHeads(prompt, ValueTerm.Output1, prompt.WidenValues(0, 0, 5), 5, 0), 0, Scores("VW1"));
-            AssertFirst(prompt.ColumnSums(), 0, Scores("col"));
+            AssertFirst(prompt.ColumnSums.ToArray(), 0, Scores("col"));
             float[] last = prompt.WindowProbabilities(1);
             AssertFirst([.. Enumerable.Range(0, 5).Select(row => Enumerable.Range(0, 4).Average(head => last[(head * prompt.Rows) + row]))], 0, Scores("last"));
             AssertFirst(new KeyDiffPolicy(options).Score(prompt, 0, prompt.Rows), 0, Scores("keydiff"));

@@ -65,6 +65,8 @@ internal static class PromptFixture
 
         public int PromptQueryTokens => int.MaxValue;
 
+        public bool WantsColumnSums => true;
+
         public bool WantsUnrotatedQueries => unrotated;
 
         public void AfterPromptLayer(PromptLayer prompt, SequenceCache cache)
