@@ -34,6 +34,12 @@ internal unsafe interface ICacheRow
 
     /// <summary>16 elements.</summary>
     static abstract void Load(byte* source, out Vector256<float> even, out Vector256<float> odd);
+
+    /// <summary>Whether bytes [offset, offset + bytes), a multiple of 32, of every row have only elements that the type's plain reading gets right.</summary>
+    static abstract bool ArePlain256(byte** rows, int count, int offset, int bytes);
+
+    /// <summary>As <see cref="ArePlain256"/>, with wider vectors.</summary>
+    static abstract bool ArePlain512(byte** rows, int count, int offset, int bytes);
 }
 
 /// <summary>float32 rows; "even" is the first half, "odd" the second.</summary>
@@ -66,6 +72,10 @@ internal readonly unsafe struct F32Row : ICacheRow
         even = Vector256.Load((float*)source);
         odd = Vector256.Load((float*)source + 8);
     }
+
+    public static bool ArePlain256(byte** rows, int count, int offset, int bytes) => true;
+
+    public static bool ArePlain512(byte** rows, int count, int offset, int bytes) => true;
 }
 
 /// <summary>bfloat16 rows: the upper half of a float32.</summary>
@@ -102,6 +112,10 @@ internal readonly unsafe struct Bf16Row : ICacheRow
         even = (pairs << 16).AsSingle();
         odd = (pairs & Vector256.Create(Upper)).AsSingle();
     }
+
+    public static bool ArePlain256(byte** rows, int count, int offset, int bytes) => true;
+
+    public static bool ArePlain512(byte** rows, int count, int offset, int bytes) => true;
 }
 
 /// <summary>
@@ -113,8 +127,8 @@ internal readonly unsafe struct Bf16Row : ICacheRow
 /// </summary>
 internal readonly unsafe struct F16Row : ICacheRow
 {
-    private const uint Kept = 0x8FFFE000;
-    private const uint Bias = 0x70000000;
+    internal const uint Kept = 0x8FFFE000;
+    internal const uint Bias = 0x70000000;
     private const uint ExponentBits = 0x0F800000;
     private const uint SignBit = 0x80000000;
     private const uint Two98 = (98 + 127) << 23;
@@ -154,6 +168,38 @@ internal readonly unsafe struct F16Row : ICacheRow
         odd = Widen(pairs);
     }
 
+    // Twice a binary16 value, as an integer, is under 2^11 exactly if its exponent is 0.
+    public static bool ArePlain256(byte** rows, int count, int offset, int bytes)
+    {
+        Vector256<ushort> least = Vector256<ushort>.AllBitsSet;
+        for (int row = 0; row < count; row++)
+        {
+            for (int i = offset; i < offset + bytes; i += 32)
+            {
+                Vector256<ushort> bits = Vector256.Load((ushort*)(rows[row] + i));
+                least = Vector256.Min(least, bits + bits);
+            }
+        }
+
+        return !Vector256.LessThanAny(least, Vector256.Create((ushort)(1 << 11)));
+    }
+
+    public static bool ArePlain512(byte** rows, int count, int offset, int bytes)
+    {
+        if (bytes % 64 != 0) return ArePlain256(rows, count, offset, bytes);
+        Vector512<ushort> least = Vector512<ushort>.AllBitsSet;
+        for (int row = 0; row < count; row++)
+        {
+            for (int i = offset; i < offset + bytes; i += 64)
+            {
+                Vector512<ushort> bits = Vector512.Load((ushort*)(rows[row] + i));
+                least = Vector512.Min(least, bits + bits);
+            }
+        }
+
+        return !Vector512.LessThanAny(least, Vector512.Create((ushort)(1 << 11)));
+    }
+
     // Takes exponent (bits 27..23) and fraction (22..13) of its first argument, the sign (31) of its second. The smaller of the two
     // readings is the right one for every exponent.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -173,4 +219,46 @@ internal readonly unsafe struct F16Row : ICacheRow
         Vector256<float> repaired = Fma.MultiplySubtract(normal, Vector256.Create(2f), Vector256.Create(Two98).AsSingle());
         return Avx.Or(Avx.Min(repaired, normal), (upper & Vector256.Create(SignBit)).AsSingle());
     }
+}
+
+/// <summary>
+/// binary16 rows that have no exponent 0 (zero, subnormals), scaled as by <see cref="F16Row"/>: half its work. Setting the
+/// upper three exponent bits clears the sign's copies in them.
+/// </summary>
+internal readonly unsafe struct PlainF16Row : ICacheRow
+{
+    public static int Size => F16Row.Size;
+
+    public static bool Parts => F16Row.Parts;
+
+    public static float OperandScale => F16Row.OperandScale;
+
+    public static float ResultScale => F16Row.ResultScale;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Load(byte* row, int index) => F16Row.Load(row, index);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Load(byte* source, out Vector512<float> even, out Vector512<float> odd)
+    {
+        Vector512<int> pairs = Vector512.Load((int*)source);
+        even = (((pairs << 16) >> 3).AsUInt32() | Vector512.Create(F16Row.Bias)).AsSingle();
+        odd = Avx512F.TernaryLogic((pairs >> 3).AsUInt32(), Vector512.Create(F16Row.Kept), Vector512.Create(F16Row.Bias), 0xEA).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadTail(byte* source)
+        => ((Avx512F.ConvertToVector512Int32(Vector256.Load((short*)source)) << 13).AsUInt32() | Vector512.Create(F16Row.Bias)).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Load(byte* source, out Vector256<float> even, out Vector256<float> odd)
+    {
+        Vector256<int> pairs = Vector256.Load((int*)source);
+        even = (((pairs << 16) >> 3).AsUInt32() | Vector256.Create(F16Row.Bias)).AsSingle();
+        odd = (((pairs >> 3).AsUInt32() & Vector256.Create(F16Row.Kept)) | Vector256.Create(F16Row.Bias)).AsSingle();
+    }
+
+    public static bool ArePlain256(byte** rows, int count, int offset, int bytes) => true;
+
+    public static bool ArePlain512(byte** rows, int count, int offset, int bytes) => true;
 }

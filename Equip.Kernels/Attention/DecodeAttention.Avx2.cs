@@ -11,8 +11,9 @@ public static partial class DecodeAttention
     /// 256-bit path. Sixteen registers hold eight accumulators: score tiles of 2 rows x 4 heads or 4 rows x 2 heads, value tiles of
     /// 4 heads x 16 elements.
     /// </summary>
-    internal readonly unsafe struct Avx2Path<TRow> : IDecodePath
+    internal readonly unsafe struct Avx2Path<TRow, TPlain> : IDecodePath
         where TRow : struct, ICacheRow
+        where TPlain : struct, ICacheRow
     {
         public static void PrepareQueries(float* queries, int group, int headDim, float scale, float* prepared)
         {
@@ -26,16 +27,16 @@ public static partial class DecodeAttention
             }
         }
 
-        public static void Score(byte** rows, byte** ahead, int count, float* queries, int group, int headDim, float* scores)
+        public static void Score(byte** rows, ref DecodeAhead ahead, int count, float* queries, int group, int headDim, float* scores)
         {
             int h = 0;
-            for (; h + 4 <= group; h += 4, queries += 4 * headDim, scores += 4 * DecodeBlock.Capacity, ahead = rows)
-                ScoreManyHeads<Four>(rows, ahead, count, queries, headDim, scores);
+            for (; h + 4 <= group; h += 4, queries += 4 * headDim, scores += 4 * DecodeBlock.Capacity)
+                ScoreManyHeads<Four>(rows, ref ahead, count, queries, headDim, scores);
             switch (group - h)
             {
-                case 3: ScoreManyHeads<Three>(rows, ahead, count, queries, headDim, scores); break;
-                case 2: ScoreFewHeads<Two>(rows, ahead, count, queries, headDim, scores); break;
-                case 1: ScoreFewHeads<One>(rows, ahead, count, queries, headDim, scores); break;
+                case 3: ScoreManyHeads<Three>(rows, ref ahead, count, queries, headDim, scores); break;
+                case 2: ScoreFewHeads<Two>(rows, ref ahead, count, queries, headDim, scores); break;
+                case 1: ScoreFewHeads<One>(rows, ref ahead, count, queries, headDim, scores); break;
             }
         }
 
@@ -51,18 +52,18 @@ public static partial class DecodeAttention
             }
         }
 
-        public static void Accumulate(byte** rows, byte** ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums)
+        public static void Accumulate(byte** rows, ref DecodeAhead ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums)
         {
             int h = 0;
-            for (; h + 4 <= group; h += 4, ahead = rows) AccumulateHeads<Four>(rows, ahead, count, probabilities + (h * DecodeBlock.Capacity), rescale + h, headDim, sums + (h * headDim));
+            for (; h + 4 <= group; h += 4) AccumulateHeads<Four>(rows, ref ahead, count, probabilities + (h * DecodeBlock.Capacity), rescale + h, headDim, sums + (h * headDim));
             probabilities += h * DecodeBlock.Capacity;
             rescale += h;
             sums += h * headDim;
             switch (group - h)
             {
-                case 3: AccumulateHeads<Three>(rows, ahead, count, probabilities, rescale, headDim, sums); break;
-                case 2: AccumulateHeads<Two>(rows, ahead, count, probabilities, rescale, headDim, sums); break;
-                case 1: AccumulateHeads<One>(rows, ahead, count, probabilities, rescale, headDim, sums); break;
+                case 3: AccumulateHeads<Three>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
+                case 2: AccumulateHeads<Two>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
+                case 1: AccumulateHeads<One>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
             }
         }
 
@@ -96,34 +97,41 @@ public static partial class DecodeAttention
         }
 
         // Three or four heads: two rows a tile, one accumulator for each row and head.
-        private static void ScoreManyHeads<THeads>(byte** rows, byte** ahead, int count, float* queries, int headDim, float* scores)
+        private static void ScoreManyHeads<THeads>(byte** rows, ref DecodeAhead ahead, int count, float* queries, int headDim, float* scores)
             where THeads : struct, ITile
         {
             int rowBytes = headDim * TRow.Size;
             for (int t = 0; t < count; t += 2)
             {
+                ahead.Fetch(2 * rowBytes);
                 // A last row without a pair stands for both; the second score is overwritten or ignored.
-                int second = t + 1 < count ? t + 1 : t;
-                byte* r0 = rows[t], r1 = rows[second], n0 = ahead[t], n1 = ahead[second];
-                Quad256 a = default, b = default;
-                float* q = queries;
-                for (int i = 0; i < rowBytes; i += 16 * TRow.Size, q += 16)
-                {
-                    Sse.Prefetch0(n0 + i);
-                    Sse.Prefetch0(n1 + i);
-                    TRow.Load(r0 + i, out Vector256<float> e0, out Vector256<float> o0);
-                    TRow.Load(r1 + i, out Vector256<float> e1, out Vector256<float> o1);
-                    MultiplyRows<THeads>(q, headDim, e0, e1, ref a, ref b);
-                    MultiplyRows<THeads>(q + 8, headDim, o0, o1, ref a, ref b);
-                }
-
-                Vector128<float> first = Scaled(a.Sum()), other = Scaled(b.Sum());
-                Vector128<float> low = Sse.UnpackLow(first, other), high = Sse.UnpackHigh(first, other);
-                Sse.StoreLow(scores + t, low);
-                Sse.StoreHigh(scores + DecodeBlock.Capacity + t, low);
-                Sse.StoreLow(scores + (2 * DecodeBlock.Capacity) + t, high);
-                if (THeads.Count > 3) Sse.StoreHigh(scores + (3 * DecodeBlock.Capacity) + t, high);
+                byte* first = rows[t], second = rows[t + 1 < count ? t + 1 : t];
+                if (TRow.ArePlain256(rows + t, t + 1 < count ? 2 : 1, 0, rowBytes)) ScorePair<THeads, TPlain>(first, second, queries, headDim, scores + t);
+                else ScorePair<THeads, TRow>(first, second, queries, headDim, scores + t);
             }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void ScorePair<THeads, TLoad>(byte* r0, byte* r1, float* queries, int headDim, float* scores)
+            where THeads : struct, ITile
+            where TLoad : struct, ICacheRow
+        {
+            Quad256 a = default, b = default;
+            int rowBytes = headDim * TLoad.Size;
+            for (int i = 0; i < rowBytes; i += 16 * TLoad.Size, queries += 16)
+            {
+                TLoad.Load(r0 + i, out Vector256<float> e0, out Vector256<float> o0);
+                TLoad.Load(r1 + i, out Vector256<float> e1, out Vector256<float> o1);
+                MultiplyRows<THeads>(queries, headDim, e0, e1, ref a, ref b);
+                MultiplyRows<THeads>(queries + 8, headDim, o0, o1, ref a, ref b);
+            }
+
+            Vector128<float> first = Scaled(a.Sum()), second = Scaled(b.Sum());
+            Vector128<float> low = Sse.UnpackLow(first, second), high = Sse.UnpackHigh(first, second);
+            Sse.StoreLow(scores, low);
+            Sse.StoreHigh(scores + DecodeBlock.Capacity, low);
+            Sse.StoreLow(scores + (2 * DecodeBlock.Capacity), high);
+            if (THeads.Count > 3) Sse.StoreHigh(scores + (3 * DecodeBlock.Capacity), high);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -146,7 +154,7 @@ public static partial class DecodeAttention
         }
 
         // One or two heads: four rows a tile. One head takes even and odd elements apart, to have eight chains as well.
-        private static void ScoreFewHeads<THeads>(byte** rows, byte** ahead, int count, float* queries, int headDim, float* scores)
+        private static void ScoreFewHeads<THeads>(byte** rows, ref DecodeAhead ahead, int count, float* queries, int headDim, float* scores)
             where THeads : struct, ITile
         {
             int rowBytes = headDim * TRow.Size, last = count - 1;
@@ -154,15 +162,11 @@ public static partial class DecodeAttention
             {
                 int t1 = Math.Min(t + 1, last), t2 = Math.Min(t + 2, last), t3 = Math.Min(t + 3, last);
                 byte* r0 = rows[t], r1 = rows[t1], r2 = rows[t2], r3 = rows[t3];
-                byte* n0 = ahead[t], n1 = ahead[t1], n2 = ahead[t2], n3 = ahead[t3];
+                ahead.Fetch(4 * rowBytes);
                 Quad256 a = default, b = default;
                 float* q = queries;
                 for (int i = 0; i < rowBytes; i += 16 * TRow.Size, q += 16)
                 {
-                    Sse.Prefetch0(n0 + i);
-                    Sse.Prefetch0(n1 + i);
-                    Sse.Prefetch0(n2 + i);
-                    Sse.Prefetch0(n3 + i);
                     Vector256<float> qe = Vector256.LoadAligned(q), qo = Vector256.LoadAligned(q + 8);
                     if (THeads.Count == 1)
                     {
@@ -254,53 +258,27 @@ public static partial class DecodeAttention
             return total;
         }
 
-        private static void AccumulateHeads<THeads>(byte** rows, byte** ahead, int count, float* probabilities, float* rescale, int headDim, float* sums)
+        private static void AccumulateHeads<THeads>(byte** rows, ref DecodeAhead ahead, int count, float* probabilities, float* rescale, int headDim, float* sums)
             where THeads : struct, ITile
         {
-            for (int d = 0; d < headDim; d += 16) AccumulateSlice<THeads>(rows, ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
+            for (int d = 0; d < headDim; d += 16) AccumulateSlice<THeads>(rows, ref ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
         }
 
         // 16 elements of every row. With one or two heads the spare accumulators take other rows.
-        private static void AccumulateSlice<THeads>(byte** rows, byte** ahead, int count, int offset, float* probabilities, float* rescale, int headDim, float* sums)
+        private static void AccumulateSlice<THeads>(byte** rows, ref DecodeAhead ahead, int count, int offset, float* probabilities, float* rescale, int headDim, float* sums)
             where THeads : struct, ITile
         {
+            bool plain = TRow.ArePlain256(rows, count, offset, 16 * TRow.Size);
             Pair256 a0 = Pair256.Load(sums, rescale[0]), a1 = default, a2 = default, a3 = default;
             if (THeads.Count > 1) a1 = Pair256.Load(sums + headDim, rescale[1]);
             if (THeads.Count > 2) a2 = Pair256.Load(sums + (2 * headDim), rescale[2]);
             if (THeads.Count > 3) a3 = Pair256.Load(sums + (3 * headDim), rescale[3]);
-            float* p0 = probabilities, p1 = p0 + DecodeBlock.Capacity, p2 = p1 + DecodeBlock.Capacity, p3 = p2 + DecodeBlock.Capacity;
-            int t = 0;
-            if (THeads.Count == 1)
+            for (int t = 0; t < count; t += RowsAtOnce)
             {
-                for (; t + 4 <= count; t += 4)
-                {
-                    a0.Add(LoadRow(rows[t], ahead[t], offset), p0[t]);
-                    a1.Add(LoadRow(rows[t + 1], ahead[t + 1], offset), p0[t + 1]);
-                    a2.Add(LoadRow(rows[t + 2], ahead[t + 2], offset), p0[t + 2]);
-                    a3.Add(LoadRow(rows[t + 3], ahead[t + 3], offset), p0[t + 3]);
-                }
-            }
-
-            if (THeads.Count == 2)
-            {
-                for (; t + 2 <= count; t += 2)
-                {
-                    Pair256 row = LoadRow(rows[t], ahead[t], offset);
-                    a0.Add(row, p0[t]);
-                    a1.Add(row, p1[t]);
-                    row = LoadRow(rows[t + 1], ahead[t + 1], offset);
-                    a2.Add(row, p0[t + 1]);
-                    a3.Add(row, p1[t + 1]);
-                }
-            }
-
-            for (; t < count; t++)
-            {
-                Pair256 row = LoadRow(rows[t], ahead[t], offset);
-                a0.Add(row, p0[t]);
-                if (THeads.Count > 1) a1.Add(row, p1[t]);
-                if (THeads.Count > 2) a2.Add(row, p2[t]);
-                if (THeads.Count > 3) a3.Add(row, p3[t]);
+                int end = Math.Min(t + RowsAtOnce, count);
+                ahead.Fetch(RowsAtOnce * 16 * TRow.Size);
+                if (plain) AddRows<THeads, TPlain>(rows, t, end, offset, probabilities, ref a0, ref a1, ref a2, ref a3);
+                else AddRows<THeads, TRow>(rows, t, end, offset, probabilities, ref a0, ref a1, ref a2, ref a3);
             }
 
             if (THeads.Count == 1) a0 = a0 + a1 + (a2 + a3);
@@ -312,11 +290,51 @@ public static partial class DecodeAttention
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Pair256 LoadRow(byte* row, byte* ahead, int offset)
+        private static void AddRows<THeads, TLoad>(byte** rows, int t, int end, int offset, float* probabilities, ref Pair256 a0, ref Pair256 a1, ref Pair256 a2, ref Pair256 a3)
+            where THeads : struct, ITile
+            where TLoad : struct, ICacheRow
         {
-            Sse.Prefetch0(ahead + offset);
+            float* p0 = probabilities, p1 = p0 + DecodeBlock.Capacity, p2 = p1 + DecodeBlock.Capacity, p3 = p2 + DecodeBlock.Capacity;
+            if (THeads.Count == 1)
+            {
+                for (; t + 4 <= end; t += 4)
+                {
+                    a0.Add(LoadRow<TLoad>(rows[t] + offset), p0[t]);
+                    a1.Add(LoadRow<TLoad>(rows[t + 1] + offset), p0[t + 1]);
+                    a2.Add(LoadRow<TLoad>(rows[t + 2] + offset), p0[t + 2]);
+                    a3.Add(LoadRow<TLoad>(rows[t + 3] + offset), p0[t + 3]);
+                }
+            }
+
+            if (THeads.Count == 2)
+            {
+                for (; t + 2 <= end; t += 2)
+                {
+                    Pair256 row = LoadRow<TLoad>(rows[t] + offset);
+                    a0.Add(row, p0[t]);
+                    a1.Add(row, p1[t]);
+                    row = LoadRow<TLoad>(rows[t + 1] + offset);
+                    a2.Add(row, p0[t + 1]);
+                    a3.Add(row, p1[t + 1]);
+                }
+            }
+
+            for (; t < end; t++)
+            {
+                Pair256 row = LoadRow<TLoad>(rows[t] + offset);
+                a0.Add(row, p0[t]);
+                if (THeads.Count > 1) a1.Add(row, p1[t]);
+                if (THeads.Count > 2) a2.Add(row, p2[t]);
+                if (THeads.Count > 3) a3.Add(row, p3[t]);
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Pair256 LoadRow<TLoad>(byte* source)
+            where TLoad : struct, ICacheRow
+        {
             Pair256 pair = default;
-            TRow.Load(row + offset, out pair.Even, out pair.Odd);
+            TLoad.Load(source, out pair.Even, out pair.Odd);
             return pair;
         }
 
@@ -332,61 +350,6 @@ public static partial class DecodeAttention
         {
             Vector256<float> low = Avx.UnpackLow(even, odd), high = Avx.UnpackHigh(even, odd);
             return (Avx.Permute2x128(low, high, 0x20), Avx.Permute2x128(low, high, 0x31));
-        }
-
-        private struct Pair256
-        {
-            public Vector256<float> Even, Odd;
-
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            public static Pair256 operator +(in Pair256 a, in Pair256 b) => new() { Even = a.Even + b.Even, Odd = a.Odd + b.Odd };
-
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            public static Pair256 Load(float* sums, float rescale)
-            {
-                Vector256<float> factor = Vector256.Create(rescale);
-                return new Pair256 { Even = Vector256.LoadAligned(sums) * factor, Odd = Vector256.LoadAligned(sums + 8) * factor };
-            }
-
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            public void Add(in Pair256 row, float probability)
-            {
-                Vector256<float> p = Vector256.Create(probability);
-                Even = Fma.MultiplyAdd(row.Even, p, Even);
-                Odd = Fma.MultiplyAdd(row.Odd, p, Odd);
-            }
-
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            public readonly void Store(float* sums)
-            {
-                Even.StoreAligned(sums);
-                Odd.StoreAligned(sums + 8);
-            }
-        }
-
-        private struct Quad256
-        {
-            public Vector256<float> V0, V1, V2, V3;
-
-            /// <summary>The four horizontal sums.</summary>
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            public readonly Vector128<float> Sum()
-            {
-                Vector256<float> ab = Avx.UnpackLow(V0, V1) + Avx.UnpackHigh(V0, V1);
-                Vector256<float> cd = Avx.UnpackLow(V2, V3) + Avx.UnpackHigh(V2, V3);
-                Vector256<float> all = Avx.Shuffle(ab, cd, 0x44) + Avx.Shuffle(ab, cd, 0xEE);
-                return all.GetLower() + all.GetUpper();
-            }
-
-            /// <summary>The four horizontal maxima; NaN may or may not be seen.</summary>
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            public readonly Vector128<float> Max()
-            {
-                Vector256<float> ab = Avx.Max(Avx.UnpackLow(V0, V1), Avx.UnpackHigh(V0, V1));
-                Vector256<float> cd = Avx.Max(Avx.UnpackLow(V2, V3), Avx.UnpackHigh(V2, V3));
-                Vector256<float> all = Avx.Max(Avx.Shuffle(ab, cd, 0x44), Avx.Shuffle(ab, cd, 0xEE));
-                return Sse.Max(all.GetLower(), all.GetUpper());
-            }
         }
     }
 }

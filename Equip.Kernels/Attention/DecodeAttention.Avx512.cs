@@ -8,8 +8,9 @@ namespace Equip.Kernels.Attention;
 public static partial class DecodeAttention
 {
     /// <summary>512-bit path: score tiles of 4 rows x 4 heads, value tiles of 4 heads x 64 elements, 16 accumulators each.</summary>
-    internal readonly unsafe struct Avx512Path<TRow> : IDecodePath
+    internal readonly unsafe struct Avx512Path<TRow, TPlain> : IDecodePath
         where TRow : struct, ICacheRow
+        where TPlain : struct, ICacheRow
     {
         public static void PrepareQueries(float* queries, int group, int headDim, float scale, float* prepared)
         {
@@ -29,16 +30,16 @@ public static partial class DecodeAttention
             }
         }
 
-        public static void Score(byte** rows, byte** ahead, int count, float* queries, int group, int headDim, float* scores)
+        public static void Score(byte** rows, ref DecodeAhead ahead, int count, float* queries, int group, int headDim, float* scores)
         {
             int h = 0;
-            for (; h + 4 <= group; h += 4, queries += 4 * headDim, scores += 4 * DecodeBlock.Capacity, ahead = rows)
-                ScoreHeads<Four>(rows, ahead, count, queries, headDim, scores);
+            for (; h + 4 <= group; h += 4, queries += 4 * headDim, scores += 4 * DecodeBlock.Capacity)
+                ScoreHeads<Four>(rows, ref ahead, count, queries, headDim, scores);
             switch (group - h)
             {
-                case 3: ScoreHeads<Three>(rows, ahead, count, queries, headDim, scores); break;
-                case 2: ScoreHeads<Two>(rows, ahead, count, queries, headDim, scores); break;
-                case 1: ScoreHeads<One>(rows, ahead, count, queries, headDim, scores); break;
+                case 3: ScoreHeads<Three>(rows, ref ahead, count, queries, headDim, scores); break;
+                case 2: ScoreHeads<Two>(rows, ref ahead, count, queries, headDim, scores); break;
+                case 1: ScoreHeads<One>(rows, ref ahead, count, queries, headDim, scores); break;
             }
         }
 
@@ -54,18 +55,18 @@ public static partial class DecodeAttention
             }
         }
 
-        public static void Accumulate(byte** rows, byte** ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums)
+        public static void Accumulate(byte** rows, ref DecodeAhead ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums)
         {
             int h = 0;
-            for (; h + 4 <= group; h += 4, ahead = rows) AccumulateHeads<Four>(rows, ahead, count, probabilities + (h * DecodeBlock.Capacity), rescale + h, headDim, sums + (h * headDim));
+            for (; h + 4 <= group; h += 4) AccumulateHeads<Four>(rows, ref ahead, count, probabilities + (h * DecodeBlock.Capacity), rescale + h, headDim, sums + (h * headDim));
             probabilities += h * DecodeBlock.Capacity;
             rescale += h;
             sums += h * headDim;
             switch (group - h)
             {
-                case 3: AccumulateHeads<Three>(rows, ahead, count, probabilities, rescale, headDim, sums); break;
-                case 2: AccumulateHeads<Two>(rows, ahead, count, probabilities, rescale, headDim, sums); break;
-                case 1: AccumulateHeads<One>(rows, ahead, count, probabilities, rescale, headDim, sums); break;
+                case 3: AccumulateHeads<Three>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
+                case 2: AccumulateHeads<Two>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
+                case 1: AccumulateHeads<One>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
             }
         }
 
@@ -101,34 +102,34 @@ public static partial class DecodeAttention
             }
         }
 
-        private static void ScoreHeads<THeads>(byte** rows, byte** ahead, int count, float* queries, int headDim, float* scores)
+        private static void ScoreHeads<THeads>(byte** rows, ref DecodeAhead ahead, int count, float* queries, int headDim, float* scores)
             where THeads : struct, ITile
         {
-            int t = 0;
-            for (; t + 4 <= count; t += 4)
-                ScoreTile<THeads>(rows[t], rows[t + 1], rows[t + 2], rows[t + 3], ahead + t, queries, headDim, scores + t);
-            // The short last tile repeats its last row; what it stores past the count is overwritten or ignored.
-            if (t < count)
-                ScoreTile<THeads>(rows[t], rows[Math.Min(t + 1, count - 1)], rows[Math.Min(t + 2, count - 1)], rows[count - 1], ahead + t, queries, headDim, scores + t);
+            for (int t = 0; t < count; t += 4)
+            {
+                ahead.Fetch(4 * headDim * TRow.Size);
+                // A short last tile repeats its last row; what it stores past the count is overwritten or ignored.
+                int last = Math.Min(t + 3, count - 1);
+                byte* r0 = rows[t], r1 = rows[Math.Min(t + 1, last)], r2 = rows[Math.Min(t + 2, last)], r3 = rows[last];
+                if (TRow.ArePlain512(rows + t, last - t + 1, 0, headDim * TRow.Size)) ScoreTile<THeads, TPlain>(r0, r1, r2, r3, queries, headDim, scores + t);
+                else ScoreTile<THeads, TRow>(r0, r1, r2, r3, queries, headDim, scores + t);
+            }
         }
 
-        private static void ScoreTile<THeads>(byte* r0, byte* r1, byte* r2, byte* r3, byte** ahead, float* queries, int headDim, float* scores)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void ScoreTile<THeads, TLoad>(byte* r0, byte* r1, byte* r2, byte* r3, float* queries, int headDim, float* scores)
             where THeads : struct, ITile
+            where TLoad : struct, ICacheRow
         {
-            byte* n0 = ahead[0], n1 = ahead[1], n2 = ahead[2], n3 = ahead[3];
             Quad512 a0 = default, a1 = default, a2 = default, a3 = default;
             float* q = queries;
-            int rowBytes = headDim * TRow.Size, i = 0;
-            for (; i + (32 * TRow.Size) <= rowBytes; i += 32 * TRow.Size, q += 32)
+            int rowBytes = headDim * TLoad.Size, i = 0;
+            for (; i + (32 * TLoad.Size) <= rowBytes; i += 32 * TLoad.Size, q += 32)
             {
-                PrefetchUnit(n0 + i);
-                PrefetchUnit(n1 + i);
-                PrefetchUnit(n2 + i);
-                PrefetchUnit(n3 + i);
-                TRow.Load(r0 + i, out Vector512<float> e0, out Vector512<float> o0);
-                TRow.Load(r1 + i, out Vector512<float> e1, out Vector512<float> o1);
-                TRow.Load(r2 + i, out Vector512<float> e2, out Vector512<float> o2);
-                TRow.Load(r3 + i, out Vector512<float> e3, out Vector512<float> o3);
+                TLoad.Load(r0 + i, out Vector512<float> e0, out Vector512<float> o0);
+                TLoad.Load(r1 + i, out Vector512<float> e1, out Vector512<float> o1);
+                TLoad.Load(r2 + i, out Vector512<float> e2, out Vector512<float> o2);
+                TLoad.Load(r3 + i, out Vector512<float> e3, out Vector512<float> o3);
                 MultiplyHead<THeads>(q, 0, headDim, e0, e1, e2, e3, ref a0);
                 MultiplyHead<THeads>(q, 1, headDim, e0, e1, e2, e3, ref a1);
                 MultiplyHead<THeads>(q, 2, headDim, e0, e1, e2, e3, ref a2);
@@ -143,7 +144,7 @@ public static partial class DecodeAttention
 
             if (i < rowBytes)
             {
-                Vector512<float> x0 = TRow.LoadTail(r0 + i), x1 = TRow.LoadTail(r1 + i), x2 = TRow.LoadTail(r2 + i), x3 = TRow.LoadTail(r3 + i);
+                Vector512<float> x0 = TLoad.LoadTail(r0 + i), x1 = TLoad.LoadTail(r1 + i), x2 = TLoad.LoadTail(r2 + i), x3 = TLoad.LoadTail(r3 + i);
                 MultiplyHead<THeads>(q, 0, headDim, x0, x1, x2, x3, ref a0);
                 MultiplyHead<THeads>(q, 1, headDim, x0, x1, x2, x3, ref a1);
                 MultiplyHead<THeads>(q, 2, headDim, x0, x1, x2, x3, ref a2);
@@ -155,13 +156,6 @@ public static partial class DecodeAttention
             if (THeads.Count > 1) StoreScores(a1, scores + DecodeBlock.Capacity);
             if (THeads.Count > 2) StoreScores(a2, scores + (2 * DecodeBlock.Capacity));
             if (THeads.Count > 3) StoreScores(a3, scores + (3 * DecodeBlock.Capacity));
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void PrefetchUnit(byte* address)
-        {
-            Sse.Prefetch0(address);
-            if (TRow.Size == 4) Sse.Prefetch0(address + 64);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -233,62 +227,36 @@ public static partial class DecodeAttention
             return p;
         }
 
-        private static void AccumulateHeads<THeads>(byte** rows, byte** ahead, int count, float* probabilities, float* rescale, int headDim, float* sums)
+        private static void AccumulateHeads<THeads>(byte** rows, ref DecodeAhead ahead, int count, float* probabilities, float* rescale, int headDim, float* sums)
             where THeads : struct, ITile
         {
             int d = 0;
-            for (; d + 64 <= headDim; d += 64) AccumulateSlice<THeads, Four>(rows, ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
+            for (; d + 64 <= headDim; d += 64) AccumulateSlice<THeads, Four>(rows, ref ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
             if (d + 32 <= headDim)
             {
-                AccumulateSlice<THeads, Two>(rows, ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
+                AccumulateSlice<THeads, Two>(rows, ref ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
                 d += 32;
             }
 
-            if (d < headDim) AccumulateSlice<THeads, One>(rows, ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
+            if (d < headDim) AccumulateSlice<THeads, One>(rows, ref ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
         }
 
         // Elements [offset, offset + 16 width) of every row. With one or two heads the spare accumulators take other rows.
-        private static void AccumulateSlice<THeads, TWidth>(byte** rows, byte** ahead, int count, int offset, float* probabilities, float* rescale, int headDim, float* sums)
+        private static void AccumulateSlice<THeads, TWidth>(byte** rows, ref DecodeAhead ahead, int count, int offset, float* probabilities, float* rescale, int headDim, float* sums)
             where THeads : struct, ITile
             where TWidth : struct, ITile
         {
+            bool plain = TRow.ArePlain512(rows, count, offset, 16 * TWidth.Count * TRow.Size);
             Quad512 a0 = LoadSums<TWidth>(sums, rescale[0]), a1 = default, a2 = default, a3 = default;
             if (THeads.Count > 1) a1 = LoadSums<TWidth>(sums + headDim, rescale[1]);
             if (THeads.Count > 2) a2 = LoadSums<TWidth>(sums + (2 * headDim), rescale[2]);
             if (THeads.Count > 3) a3 = LoadSums<TWidth>(sums + (3 * headDim), rescale[3]);
-            float* p0 = probabilities, p1 = p0 + DecodeBlock.Capacity, p2 = p1 + DecodeBlock.Capacity, p3 = p2 + DecodeBlock.Capacity;
-            int t = 0;
-            if (THeads.Count == 1)
+            for (int t = 0; t < count; t += RowsAtOnce)
             {
-                for (; t + 4 <= count; t += 4)
-                {
-                    Add<TWidth>(LoadRow<TWidth>(rows[t], ahead[t], offset), p0[t], ref a0);
-                    Add<TWidth>(LoadRow<TWidth>(rows[t + 1], ahead[t + 1], offset), p0[t + 1], ref a1);
-                    Add<TWidth>(LoadRow<TWidth>(rows[t + 2], ahead[t + 2], offset), p0[t + 2], ref a2);
-                    Add<TWidth>(LoadRow<TWidth>(rows[t + 3], ahead[t + 3], offset), p0[t + 3], ref a3);
-                }
-            }
-
-            if (THeads.Count == 2)
-            {
-                for (; t + 2 <= count; t += 2)
-                {
-                    Quad512 row = LoadRow<TWidth>(rows[t], ahead[t], offset);
-                    Add<TWidth>(row, p0[t], ref a0);
-                    Add<TWidth>(row, p1[t], ref a1);
-                    row = LoadRow<TWidth>(rows[t + 1], ahead[t + 1], offset);
-                    Add<TWidth>(row, p0[t + 1], ref a2);
-                    Add<TWidth>(row, p1[t + 1], ref a3);
-                }
-            }
-
-            for (; t < count; t++)
-            {
-                Quad512 row = LoadRow<TWidth>(rows[t], ahead[t], offset);
-                Add<TWidth>(row, p0[t], ref a0);
-                if (THeads.Count > 1) Add<TWidth>(row, p1[t], ref a1);
-                if (THeads.Count > 2) Add<TWidth>(row, p2[t], ref a2);
-                if (THeads.Count > 3) Add<TWidth>(row, p3[t], ref a3);
+                int end = Math.Min(t + RowsAtOnce, count);
+                ahead.Fetch(RowsAtOnce * 16 * TWidth.Count * TRow.Size);
+                if (plain) AddRows<THeads, TWidth, TPlain>(rows, t, end, offset, probabilities, ref a0, ref a1, ref a2, ref a3);
+                else AddRows<THeads, TWidth, TRow>(rows, t, end, offset, probabilities, ref a0, ref a1, ref a2, ref a3);
             }
 
             if (THeads.Count == 1) a0 = a0 + a1 + (a2 + a3);
@@ -297,6 +265,47 @@ public static partial class DecodeAttention
             if (THeads.Count > 1) StoreSums<TWidth>(a1, sums + headDim);
             if (THeads.Count > 2) StoreSums<TWidth>(a2, sums + (2 * headDim));
             if (THeads.Count > 3) StoreSums<TWidth>(a3, sums + (3 * headDim));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void AddRows<THeads, TWidth, TLoad>(byte** rows, int t, int end, int offset, float* probabilities, ref Quad512 a0, ref Quad512 a1, ref Quad512 a2, ref Quad512 a3)
+            where THeads : struct, ITile
+            where TWidth : struct, ITile
+            where TLoad : struct, ICacheRow
+        {
+            float* p0 = probabilities, p1 = p0 + DecodeBlock.Capacity, p2 = p1 + DecodeBlock.Capacity, p3 = p2 + DecodeBlock.Capacity;
+            if (THeads.Count == 1)
+            {
+                for (; t + 4 <= end; t += 4)
+                {
+                    Add<TWidth>(LoadRow<TWidth, TLoad>(rows[t] + offset), p0[t], ref a0);
+                    Add<TWidth>(LoadRow<TWidth, TLoad>(rows[t + 1] + offset), p0[t + 1], ref a1);
+                    Add<TWidth>(LoadRow<TWidth, TLoad>(rows[t + 2] + offset), p0[t + 2], ref a2);
+                    Add<TWidth>(LoadRow<TWidth, TLoad>(rows[t + 3] + offset), p0[t + 3], ref a3);
+                }
+            }
+
+            if (THeads.Count == 2)
+            {
+                for (; t + 2 <= end; t += 2)
+                {
+                    Quad512 row = LoadRow<TWidth, TLoad>(rows[t] + offset);
+                    Add<TWidth>(row, p0[t], ref a0);
+                    Add<TWidth>(row, p1[t], ref a1);
+                    row = LoadRow<TWidth, TLoad>(rows[t + 1] + offset);
+                    Add<TWidth>(row, p0[t + 1], ref a2);
+                    Add<TWidth>(row, p1[t + 1], ref a3);
+                }
+            }
+
+            for (; t < end; t++)
+            {
+                Quad512 row = LoadRow<TWidth, TLoad>(rows[t] + offset);
+                Add<TWidth>(row, p0[t], ref a0);
+                if (THeads.Count > 1) Add<TWidth>(row, p1[t], ref a1);
+                if (THeads.Count > 2) Add<TWidth>(row, p2[t], ref a2);
+                if (THeads.Count > 3) Add<TWidth>(row, p3[t], ref a3);
+            }
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -323,17 +332,14 @@ public static partial class DecodeAttention
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Quad512 LoadRow<TWidth>(byte* row, byte* ahead, int offset)
+        private static Quad512 LoadRow<TWidth, TLoad>(byte* source)
             where TWidth : struct, ITile
+            where TLoad : struct, ICacheRow
         {
             Quad512 quad = default;
-            row += offset;
-            ahead += offset;
-            if (TWidth.Count > 1) PrefetchUnit(ahead);
-            if (TWidth.Count > 2) PrefetchUnit(ahead + (32 * TRow.Size));
-            if (TWidth.Count == 1) quad.V0 = TRow.LoadTail(row);
-            else TRow.Load(row, out quad.V0, out quad.V1);
-            if (TWidth.Count == 4) TRow.Load(row + (32 * TRow.Size), out quad.V2, out quad.V3);
+            if (TWidth.Count == 1) quad.V0 = TLoad.LoadTail(source);
+            else TLoad.Load(source, out quad.V0, out quad.V1);
+            if (TWidth.Count == 4) TLoad.Load(source + (32 * TLoad.Size), out quad.V2, out quad.V3);
             return quad;
         }
 

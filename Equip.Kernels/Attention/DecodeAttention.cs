@@ -11,6 +11,9 @@ namespace Equip.Kernels.Attention;
 /// </summary>
 public static partial class DecodeAttention
 {
+    // Rows of V between two looks ahead.
+    private const int RowsAtOnce = 8;
+
     // Floats of partial results that one thread merges faster than two agree to share them.
     private const long MergedAlone = 16 * 1024;
 
@@ -56,12 +59,12 @@ public static partial class DecodeAttention
             DecodePlan.Fill(ref call);
             switch (context.Isa, shape.CacheType)
             {
-                case (Isa.Avx512, DataType.F32): Run<Avx512Path<F32Row>, Avx512Path<F32Row>>(context.Pool, call); break;
-                case (Isa.Avx512, DataType.F16): Run<Avx512Path<F32Row>, Avx512Path<F16Row>>(context.Pool, call); break;
-                case (Isa.Avx512, _): Run<Avx512Path<F32Row>, Avx512Path<Bf16Row>>(context.Pool, call); break;
-                case (Isa.Avx2, DataType.F32): Run<Avx2Path<F32Row>, Avx2Path<F32Row>>(context.Pool, call); break;
-                case (Isa.Avx2, DataType.F16): Run<Avx2Path<F32Row>, Avx2Path<F16Row>>(context.Pool, call); break;
-                case (Isa.Avx2, _): Run<Avx2Path<F32Row>, Avx2Path<Bf16Row>>(context.Pool, call); break;
+                case (Isa.Avx512, DataType.F32): Run<Avx512Path<F32Row, F32Row>, Avx512Path<F32Row, F32Row>>(context.Pool, call); break;
+                case (Isa.Avx512, DataType.F16): Run<Avx512Path<F32Row, F32Row>, Avx512Path<F16Row, PlainF16Row>>(context.Pool, call); break;
+                case (Isa.Avx512, _): Run<Avx512Path<F32Row, F32Row>, Avx512Path<Bf16Row, Bf16Row>>(context.Pool, call); break;
+                case (Isa.Avx2, DataType.F32): Run<Avx2Path<F32Row, F32Row>, Avx2Path<F32Row, F32Row>>(context.Pool, call); break;
+                case (Isa.Avx2, DataType.F16): Run<Avx2Path<F32Row, F32Row>, Avx2Path<F16Row, PlainF16Row>>(context.Pool, call); break;
+                case (Isa.Avx2, _): Run<Avx2Path<F32Row, F32Row>, Avx2Path<Bf16Row, Bf16Row>>(context.Pool, call); break;
                 case (_, DataType.F32): Run<ScalarPath<F32Row>, ScalarPath<F32Row>>(context.Pool, call); break;
                 case (_, DataType.F16): Run<ScalarPath<F32Row>, ScalarPath<F16Row>>(context.Pool, call); break;
                 default: Run<ScalarPath<F32Row>, ScalarPath<Bf16Row>>(context.Pool, call); break;

@@ -22,7 +22,7 @@ internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
     }
 
     // The next block is scored between a block's softmax and its values, so that each step starts while the one before, which it does
-    // not depend on, drains. While K is read, V of the block that follows is fetched, and the other way round.
+    // not depend on, drains. While K, or V, of a block is read, that of the block that follows is fetched.
     private readonly void Attend(int part, in DecodeWorker memory)
     {
         memory.Clear(Call.Group, Call.HeadDim);
@@ -31,14 +31,15 @@ internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
         float* scores = memory.Scores, nextScores = memory.NextScores, prepared = null;
         rows.Next(block);
         rows.Next(next);
-        Score(block, next->Keys, memory, ref prepared, scores);
+        Score(block, new DecodeAhead(next->Keys, next->Count, Call.RowBytes), memory, ref prepared, scores);
         while (block->Count > 0)
         {
             rows.Next(afterNext);
             if (Call.KeepsScores) Keep(part, block, scores);
             TPath.Softmax(scores, block->Count, Call.Group, memory.Max, memory.Sum, memory.Rescale);
-            Score(next, block->Values, memory, ref prepared, nextScores);
-            TPath.Accumulate((byte**)block->Values, (byte**)afterNext->Keys, block->Count, scores, memory.Rescale, Call.Group, Call.HeadDim, memory.Values);
+            Score(next, new DecodeAhead(afterNext->Keys, afterNext->Count, Call.RowBytes), memory, ref prepared, nextScores);
+            DecodeAhead values = new(next->Values, next->Count, Call.RowBytes);
+            TPath.Accumulate((byte**)block->Values, ref values, block->Count, scores, memory.Rescale, Call.Group, Call.HeadDim, memory.Values);
             DecodeBlock* done = block;
             block = next;
             next = afterNext;
@@ -50,7 +51,7 @@ internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
     }
 
     // Neighbouring pieces with the same queries are scored together.
-    private readonly void Score(DecodeBlock* block, long* ahead, in DecodeWorker memory, ref float* prepared, float* scores)
+    private readonly void Score(DecodeBlock* block, DecodeAhead ahead, in DecodeWorker memory, ref float* prepared, float* scores)
     {
         for (int piece = 0; piece < block->Pieces;)
         {
@@ -61,13 +62,13 @@ internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
             if (wanted != prepared) TKeys.PrepareQueries(wanted, Call.Group, Call.HeadDim, Call.Scale, memory.Queries);
             prepared = wanted;
             int count = block->PieceFirst[piece] - first;
-            if (Call.Rotation.Angles != null) ScoreRotated(block, (byte**)ahead, first, count, memory, scores);
-            else TKeys.Score((byte**)(block->Keys + first), (byte**)(ahead + first), count, memory.Queries, Call.Group, Call.HeadDim, scores + first);
+            if (Call.Rotation.Angles != null) ScoreRotated(block, ref ahead, first, count, memory, scores);
+            else TKeys.Score((byte**)(block->Keys + first), ref ahead, count, memory.Queries, Call.Group, Call.HeadDim, scores + first);
         }
     }
 
     // A few rows at a time are rotated into first-level cache and scored there: no further byte of K crosses memory.
-    private readonly void ScoreRotated(DecodeBlock* block, byte** ahead, int first, int count, in DecodeWorker memory, float* scores)
+    private readonly void ScoreRotated(DecodeBlock* block, ref DecodeAhead ahead, int first, int count, in DecodeWorker memory, float* scores)
     {
         byte** rotated = stackalloc byte*[DecodeWorker.RotatedRows];
         for (int row = 0; row < DecodeWorker.RotatedRows; row++) rotated[row] = (byte*)(memory.RotatedKeys + ((long)row * Call.HeadDim));
@@ -75,7 +76,7 @@ internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
         {
             int some = Math.Min(DecodeWorker.RotatedRows, end - first);
             RopeRotation.RotateBlock(Call.Rotation, (byte**)(block->Keys + first), block->Ranks + first, some, memory.RotatedKeys);
-            TKeys.Score(rotated, ahead + first, some, memory.Queries, Call.Group, Call.HeadDim, scores + first);
+            TKeys.Score(rotated, ref ahead, some, memory.Queries, Call.Group, Call.HeadDim, scores + first);
         }
     }
 

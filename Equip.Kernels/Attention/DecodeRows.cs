@@ -1,29 +1,43 @@
+using System.Runtime.CompilerServices;
+
 namespace Equip.Kernels.Attention;
 
-/// <summary>Walks the rows of a part and packs them into blocks, across runs.</summary>
+/// <summary>
+/// Walks the rows of a part and packs them into blocks, across runs. A long part is walked at four places in turns: their
+/// order carries no meaning, and memory serves distant streams at once.
+/// </summary>
 internal unsafe struct DecodeRows
 {
-    // A block's K, or V, is fetched while the other is read: both must fit in the first-level cache.
+    // A block's K, or V, is fetched while others are read: all of them fit in the second-level cache.
     private const int BlockBytes = 16 * 1024;
+
+    // Blocks that make it worth to walk at several places.
+    private const int LongBlocks = 8;
 
     // Paths score this many rows at a time from where a piece starts, and store as many scores.
     private const int ScoredRows = 4;
 
-    private readonly int _rowBytes;
-    private readonly int _capacity;
-    private AttentionRun* _run;
-    private int _row;
-    private long _partRow;
+    private readonly int _rowBytes, _capacity, _share;
     private long _left;
+    private int _turn;
+    private Places _places;
 
     /// <summary>Starts at the first row of <paramref name="part"/>.</summary>
     public DecodeRows(AttentionRun* runs, in DecodePart part, int rowBytes)
     {
         _rowBytes = rowBytes;
         _capacity = Math.Clamp(BlockBytes / rowBytes / 16 * 16, 16, DecodeBlock.Capacity);
-        _run = runs + part.Run;
-        _row = part.Skip;
         _left = part.Rows;
+        int places = part.Rows >= (long)LongBlocks * _capacity ? DecodeAhead.Lanes : 1;
+        _share = _capacity / places;
+        Place place = new() { Run = runs + part.Run, Row = part.Skip };
+        for (int i = 0; i < places; i++)
+        {
+            long end = i + 1 == places ? part.Rows : part.Rows * (i + 1) / places / _share * _share;
+            place.Left = end - place.PartRow;
+            _places[i] = place;
+            place.Skip(place.Left);
+        }
     }
 
     /// <summary>Replaces the contents of <paramref name="block"/> by the next rows; leaves it empty at the end of the part.</summary>
@@ -31,25 +45,51 @@ internal unsafe struct DecodeRows
     {
         block->Clear();
         int end = _capacity;
-        while (block->Count < end && _left > 0)
+        for (; block->Count < end && _left > 0; _turn = (_turn + 1) % DecodeAhead.Lanes)
         {
-            if (_row == _run->Tokens)
+            ref Place place = ref _places[_turn];
+            for (int wanted = (int)Math.Min(_share, place.Left); wanted > 0;)
             {
-                _run++;
-                _row = 0;
-                continue;
+                // The last scores of a piece that starts in between would be stored past the block, over those of the next head.
+                if (block->Count % ScoredRows != 0) end = Math.Min(_capacity, DecodeBlock.Capacity - ScoredRows + 1);
+                if (block->Count >= end) break;
+                int count = Math.Min(Math.Min(wanted, end - block->Count), place.Run->Tokens - place.Row);
+                if (count > 0) block->Add(place.Run, place.Row, count, _rowBytes, place.PartRow);
+                place.Skip(count);
+                place.Left -= count;
+                _left -= count;
+                wanted -= count;
             }
-
-            // The last scores of a piece that starts in between would be stored past the block, over those of the next head.
-            if (block->Count % ScoredRows != 0) end = Math.Min(_capacity, DecodeBlock.Capacity - ScoredRows + 1);
-            if (block->Count >= end) break;
-            int count = (int)Math.Min(Math.Min(end - block->Count, _run->Tokens - _row), _left);
-            block->Add(_run, _row, count, _rowBytes, _partRow);
-            _row += count;
-            _partRow += count;
-            _left -= count;
         }
 
         block->Pad();
+    }
+
+    [InlineArray(DecodeAhead.Lanes)]
+    private struct Places
+    {
+        private Place _first;
+    }
+
+    /// <summary>A place in the part: its run, the row of it, the row of the part, and rows left.</summary>
+    private struct Place
+    {
+        public AttentionRun* Run;
+        public int Row;
+        public long PartRow, Left;
+
+        // Stops behind the last row of a run rather than at the next run, which may not exist.
+        public void Skip(long rows)
+        {
+            if (Row == Run->Tokens)
+            {
+                Run++;
+                Row = 0;
+            }
+
+            PartRow += rows;
+            for (; rows > Run->Tokens - Row; Run++, Row = 0) rows -= Run->Tokens - Row;
+            Row += (int)rows;
+        }
     }
 }
