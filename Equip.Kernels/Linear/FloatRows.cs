@@ -93,38 +93,36 @@ internal readonly unsafe struct FloatRows<TLanes, TVector, TWeights> : IRowKerne
                 Prefetch(ahead1, column);
                 Prefetch(ahead2, column);
                 Prefetch(ahead3, column);
-                TVector first0 = TLanes.Load(inputs), second0 = TLanes.Load(inputs + TLanes.Width);
-                TVector first1 = default, second1 = default, first2 = default, second2 = default, first3 = default, second3 = default;
-                if (TInputs.Value > 1)
+                TVector input0 = TLanes.Load(inputs), input1 = default, input2 = default, input3 = default;
+                if (TInputs.Value == 1)
                 {
-                    first1 = TLanes.Load(inputs + (2 * TLanes.Width));
-                    second1 = TLanes.Load(inputs + (3 * TLanes.Width));
+                    input1 = TLanes.Load(inputs + TLanes.Width);
+                    AddBoth<TExact>(row0, column, input0, input1, ref sum00, ref sum01, ref seen);
+                    AddBoth<TExact>(row1, column, input0, input1, ref sum10, ref sum11, ref seen);
+                    AddBoth<TExact>(row2, column, input0, input1, ref sum20, ref sum21, ref seen);
+                    AddBoth<TExact>(row3, column, input0, input1, ref sum30, ref sum31, ref seen);
+                }
+                else
+                {
+                    // One half of a step after the other, though that reads each weight twice: twelve sums, three inputs and a weight fill
+                    // sixteen registers.
+                    input1 = TLanes.Load(inputs + (2 * TLanes.Width));
+                    if (TInputs.Value > 2) input2 = TLanes.Load(inputs + (4 * TLanes.Width));
+                    if (TInputs.Value > 3) input3 = TLanes.Load(inputs + (6 * TLanes.Width));
+                    Add<TInputs>(First<TExact>(row0, column, ref seen), input0, input1, input2, input3, ref sum00, ref sum01, ref sum02, ref sum03);
+                    Add<TInputs>(First<TExact>(row1, column, ref seen), input0, input1, input2, input3, ref sum10, ref sum11, ref sum12, ref sum13);
+                    Add<TInputs>(First<TExact>(row2, column, ref seen), input0, input1, input2, input3, ref sum20, ref sum21, ref sum22, ref sum23);
+                    Add<TInputs>(First<TExact>(row3, column, ref seen), input0, input1, input2, input3, ref sum30, ref sum31, ref sum32, ref sum33);
+                    input0 = TLanes.Load(inputs + TLanes.Width);
+                    input1 = TLanes.Load(inputs + (3 * TLanes.Width));
+                    if (TInputs.Value > 2) input2 = TLanes.Load(inputs + (5 * TLanes.Width));
+                    if (TInputs.Value > 3) input3 = TLanes.Load(inputs + (7 * TLanes.Width));
+                    Add<TInputs>(Second<TExact>(row0, column), input0, input1, input2, input3, ref sum00, ref sum01, ref sum02, ref sum03);
+                    Add<TInputs>(Second<TExact>(row1, column), input0, input1, input2, input3, ref sum10, ref sum11, ref sum12, ref sum13);
+                    Add<TInputs>(Second<TExact>(row2, column), input0, input1, input2, input3, ref sum20, ref sum21, ref sum22, ref sum23);
+                    Add<TInputs>(Second<TExact>(row3, column), input0, input1, input2, input3, ref sum30, ref sum31, ref sum32, ref sum33);
                 }
 
-                if (TInputs.Value > 2)
-                {
-                    first2 = TLanes.Load(inputs + (4 * TLanes.Width));
-                    second2 = TLanes.Load(inputs + (5 * TLanes.Width));
-                }
-
-                if (TInputs.Value > 3)
-                {
-                    first3 = TLanes.Load(inputs + (6 * TLanes.Width));
-                    second3 = TLanes.Load(inputs + (7 * TLanes.Width));
-                }
-
-                Load<TExact>(row0, column, out TVector first, out TVector second, ref seen);
-                Add<TInputs>(first, first0, first1, first2, first3, ref sum00, ref sum01, ref sum02, ref sum03);
-                AddSecond<TInputs>(second, second0, second1, second2, second3, ref sum00, ref sum01, ref sum02, ref sum03);
-                Load<TExact>(row1, column, out first, out second, ref seen);
-                Add<TInputs>(first, first0, first1, first2, first3, ref sum10, ref sum11, ref sum12, ref sum13);
-                AddSecond<TInputs>(second, second0, second1, second2, second3, ref sum10, ref sum11, ref sum12, ref sum13);
-                Load<TExact>(row2, column, out first, out second, ref seen);
-                Add<TInputs>(first, first0, first1, first2, first3, ref sum20, ref sum21, ref sum22, ref sum23);
-                AddSecond<TInputs>(second, second0, second1, second2, second3, ref sum20, ref sum21, ref sum22, ref sum23);
-                Load<TExact>(row3, column, out first, out second, ref seen);
-                Add<TInputs>(first, first0, first1, first2, first3, ref sum30, ref sum31, ref sum32, ref sum33);
-                AddSecond<TInputs>(second, second0, second1, second2, second3, ref sum30, ref sum31, ref sum32, ref sum33);
                 inputs += Step * TInputs.Value;
                 column += Step;
             }
@@ -151,12 +149,28 @@ internal readonly unsafe struct FloatRows<TLanes, TVector, TWeights> : IRowKerne
         return TExact.Value == 0 && TWeights.MetUnusual<TLanes, TVector>(seen);
     }
 
+    // Loading both halves of a float32 step would keep the one that is not asked for in a register.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Load<TExact>(byte* row, nint column, out TVector first, out TVector second, ref TVector seen)
+    private static TVector First<TExact>(byte* row, nint column, ref TVector seen)
         where TExact : struct, ICount
     {
-        if (TExact.Value > 0) TWeights.Load<TLanes, TVector>(row, column, out first, out second);
-        else TWeights.LoadUsual<TLanes, TVector>(row, column, out first, out second, ref seen);
+        if (!TWeights.Splits) return TLanes.Load((float*)row + column);
+        TVector first;
+        if (TExact.Value > 0) TWeights.Load<TLanes, TVector>(row, column, out first, out _);
+        else TWeights.LoadUsual<TLanes, TVector>(row, column, out first, out _, ref seen);
+        return first;
+    }
+
+    // What is unusual has been seen with the first half.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TVector Second<TExact>(byte* row, nint column)
+        where TExact : struct, ICount
+    {
+        if (!TWeights.Splits) return TLanes.Load((float*)row + column + TLanes.Width);
+        TVector second, ignored = default;
+        if (TExact.Value > 0) TWeights.Load<TLanes, TVector>(row, column, out _, out second);
+        else TWeights.LoadUsual<TLanes, TVector>(row, column, out _, out second, ref ignored);
+        return second;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -172,17 +186,20 @@ internal readonly unsafe struct FloatRows<TLanes, TVector, TWeights> : IRowKerne
         where TInputs : struct, ICount
     {
         sum0 = TLanes.MultiplyAdd(weights, input0, sum0);
-        if (TInputs.Value > 1) sum1 = TLanes.MultiplyAdd(weights, input1, sum1);
+        sum1 = TLanes.MultiplyAdd(weights, input1, sum1);
         if (TInputs.Value > 2) sum2 = TLanes.MultiplyAdd(weights, input2, sum2);
         if (TInputs.Value > 3) sum3 = TLanes.MultiplyAdd(weights, input3, sum3);
     }
 
     // One input alone has registers to spare: a second set of sums halves the chain of dependent additions.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddSecond<TInputs>(TVector weights, TVector input0, TVector input1, TVector input2, TVector input3, ref TVector sum0, ref TVector sum1, ref TVector sum2, ref TVector sum3)
-        where TInputs : struct, ICount
+    private static void AddBoth<TExact>(byte* row, nint column, TVector input0, TVector input1, ref TVector sum0, ref TVector sum1, ref TVector seen)
+        where TExact : struct, ICount
     {
-        if (TInputs.Value == 1) sum1 = TLanes.MultiplyAdd(weights, input0, sum1);
-        else Add<TInputs>(weights, input0, input1, input2, input3, ref sum0, ref sum1, ref sum2, ref sum3);
+        TVector first, second;
+        if (TExact.Value > 0) TWeights.Load<TLanes, TVector>(row, column, out first, out second);
+        else TWeights.LoadUsual<TLanes, TVector>(row, column, out first, out second, ref seen);
+        sum0 = TLanes.MultiplyAdd(first, input0, sum0);
+        sum1 = TLanes.MultiplyAdd(second, input1, sum1);
     }
 }
