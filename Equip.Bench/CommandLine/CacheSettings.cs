@@ -56,7 +56,7 @@ internal sealed class CacheSettings
         _sinks = ListOptions.Numbers(["--sinks", "--sink"], "First tokens of a sequence that are never evicted.", Text(_defaults.Sinks), 0, one: one);
         _recent = ListOptions.Numbers(
             ["--recent"], "Newest tokens that are never evicted, by policies that distinguish them; 0 for the policy's default.", Text(_defaults.Recent), 0, one: one);
-        _page = ListOptions.Numbers(["--page"], "Tokens of a cache page; 0 for one page of the whole budget, or 32 where heads keep different counts.", Text(_defaults.PageTokens), 0, one: one);
+        _page = ListOptions.Numbers(["--page"], "Tokens of a cache page; 0 for one page of the whole budget, 16 for pagedeviction, or 32 where heads keep different counts.", Text(_defaults.PageTokens), 0, one: one);
         _update = ListOptions.Names(["--update"], "How a token is evicted and the next one inserted: into its slot (inplace), or a baseline: new tensors every step as the published code does (functional, also with K and V repeated for every query head), one move then rotation (memmove), both in one pass (shift), a ring whose keys are all rotated (ring).", Updates, one);
         _positions = ListOptions.Names(
             ["--positions"], "Position of a kept key: its rank in the cache (cache, or one way to bring that about), the one it was born with (original), or as the policy's paper has it (policy).", Positions, one);
@@ -70,7 +70,7 @@ internal sealed class CacheSettings
         _allocation = ListOptions.Names(
             ["--allocation"], "Which scores compete for the budget, where the policy leaves it open: those of a head, of a layer, of the model (each layer's divided by their sum, or raw).", Allocations, one);
         _reading = ListOptions.Names(["--reading"], "How laprox reads the score of a group of heads: by which norm of the values and in which order; attention and value are ablations.", Readings, one);
-        _then = ListOptions.Names(["--then"], "After a pruned prompt: add new tokens, or overwrite a head's oldest, or its least attended.", Tails, one);
+        _then = ListOptions.Names(["--then"], "After a pruned prompt: as the policy's paper has it, add new tokens, overwrite a head's oldest or its least attended, or (pagedeviction) fill the page that scores lowest.", Tails, one);
     }
 
     /// <summary>The ways to carry out an eviction.</summary>
@@ -124,7 +124,10 @@ internal sealed class CacheSettings
     ]);
 
     /// <summary>What follows a pruned prompt.</summary>
-    public static Choices<DecodeTail> Tails { get; } = new([("grow", DecodeTail.Grow), ("streaming", DecodeTail.Streaming), ("h2o", DecodeTail.H2O)]);
+    public static Choices<DecodeTail> Tails { get; } = new(
+    [
+        ("policy", DecodeTail.Policy), ("grow", DecodeTail.Grow), ("streaming", DecodeTail.Streaming), ("h2o", DecodeTail.H2O), ("pages", DecodeTail.Pages),
+    ]);
 
     /// <summary>Every option.</summary>
     public IEnumerable<Option> All =>

@@ -20,8 +20,7 @@ internal sealed class DecodeBench(CpuExecutor executor)
     /// </summary>
     public void WarmUp(DecodeTest test, CancellationToken stop)
     {
-        int depth = Math.Min(test.Depth, test.Cache.Budget + WarmUpTokens);
-        _ = Measure(test with { Depth = depth, GeneratedTokens = Math.Min(test.GeneratedTokens, WarmUpTokens) }, stop);
+        _ = Measure(test with { Depth = test.Depth.AtMost(test.Cache.Budget + WarmUpTokens), GeneratedTokens = Math.Min(test.GeneratedTokens, WarmUpTokens) }, stop);
     }
 
     /// <summary>Runs the test once, from empty sequences.</summary>
@@ -34,7 +33,7 @@ internal sealed class DecodeBench(CpuExecutor executor)
         {
             for (int i = 0; i < sequences.Length; i++) sequences[i] = executor.CreateSequence(test.Cache);
             float[] logits = new float[(long)test.Sequences * _vocabulary];
-            int[][] depth = [.. sequences.Select(_ => Tokens(random, test.Depth, first: true))];
+            int[][] depth = [.. sequences.Select((_, i) => Tokens(random, test.Depth.Of(i, sequences.Length), first: true))];
             Stopwatch clock = Stopwatch.StartNew();
             for (int i = 0; i < sequences.Length; i++) Fill(sequences[i], depth[i], test.Batch, logits, stop);
             TimeSpan filled = clock.Elapsed, eviction = executor.EvictionTime;

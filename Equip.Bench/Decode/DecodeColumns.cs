@@ -19,10 +19,11 @@ internal static class DecodeColumns
         new("test", "test", Text, Shown, row => row.Test.Label),
         new("n_prompt", "prompt", Integer, DataOnly, row => row.Test.PromptTokens),
         new("n_gen", "generated", Integer, DataOnly, row => row.Test.GeneratedTokens),
-        new("n_depth", "depth", Integer, DataOnly, row => row.Test.Depth),
+        new("n_depth", "depth", Integer, DataOnly, row => row.Test.Depth.First),
+        new("n_depth_last", "last depth", Integer, DataOnly, row => row.Test.Depth.Last),
         new("n_batch", "batch", Integer, Setting, row => row.Test.Batch),
         new("n_sequences", "sequences", Integer, Setting, row => row.Test.Sequences),
-        .. SettingColumns.OfCache<DecodeRow>(row => row.Test.Cache, row => row.Test.Depth + row.Test.PromptTokens),
+        .. SettingColumns.OfCache<DecodeRow>(row => row.Test.Cache, row => row.Test.Depth.First + row.Test.PromptTokens),
         new("avg_ts", "tokens/s", Real, Shown, row => Format.Real(row.TokensPerSecond.Average()))
         {
             Bars = true,

@@ -13,9 +13,9 @@ internal sealed class DecodeCommand : ToolCommand
 {
     private readonly ListOption<int> _prompt = ListOptions.Numbers(["-p", "--n-prompt"], "Tokens of a prompt to time (pp); 0 for no such test.", "512", 0);
     private readonly ListOption<int> _generate = ListOptions.Numbers(["-n", "--n-gen"], "Tokens to generate and time (tg); 0 for no such test.", "128", 0);
-    private readonly ListOption<int> _depth = ListOptions.Numbers(["-d", "--n-depth"], "Tokens already in the sequence when the clock starts.", "0", 0);
-    private readonly ListOption<int> _batch = ListOptions.Numbers(["-b", "--batch-size"], "Prompt tokens handed over at once, in pp and to fill the depth; a policy that prunes after a prompt does so after the last batch.", "2048", 1);
-    private readonly ListOption<int> _sequences = ListOptions.Numbers(["--sequences"], "Sequences that decode together; tokens/s counts the tokens of all.", "1", 1, 4096);
+    private readonly ListOption<Depth> _depth = new(["-d", "--n-depth"], "Tokens already in the sequence when the clock starts; first:last spreads them over the sequences of a batch.", "N|N:N,...", "0", Depth.Parse);
+    private readonly ListOption<int> _batch = ListOptions.Numbers(["-ub", "--batch-size"], "Prompt tokens handed over at once, in pp and to fill the depth; a policy that prunes after a prompt does so after the last batch.", "2048", 1);
+    private readonly ListOption<int> _sequences = ListOptions.Numbers(["-b", "--sequences"], "Sequences that decode together and share each read of the weights; tokens/s counts the tokens of all.", "1", 1, 4096);
     private readonly ListOption<int> _repetitions = ListOptions.Numbers(["-r", "--repetitions"], "Times that each test is measured, after a warm-up.", "5", 1, one: true);
     private readonly Option<bool> _sequential = new("--sequential") { Description = "Finish each test before the next one. Without it the tests take turns, so that drifting clock speeds hit all alike." };
     private readonly ListOption<int> _quality = ListOptions.Numbers(["--quality-windows"], "Windows of the held-out text that --quality scores; 0 for all.", "4", 0, one: true);
@@ -62,6 +62,7 @@ internal sealed class DecodeCommand : ToolCommand
               equip decode --policy full,streaming --budget 256,512 -p 0 -n 128 -d 2048 --quality
               equip decode --shape llama-160m --weights f32,bf16,q8 -d 0-4096+1024 -o csv > depth.csv
               equip decode --suite equip --quick -o html > equip.html
+              equip decode --shape tinyllama-1.1b -p 0 -b 8 -d 512:2048           eight sequences of their own lengths
               equip decode -m ./Llama-3.2-1B --policy streaming --budget 128-1024*2 -t 1,2,4 -o html > budgets.html
             """) =>
         AddAll([
@@ -74,7 +75,7 @@ internal sealed class DecodeCommand : ToolCommand
         IReadOnlyList<CacheOptions> caches,
         IReadOnlyList<int> prompts,
         IReadOnlyList<int> generate,
-        IReadOnlyList<int> depths,
+        IReadOnlyList<Depth> depths,
         IReadOnlyList<int>? batches = null,
         IReadOnlyList<int>? sequences = null) =>
     [
@@ -98,7 +99,8 @@ internal sealed class DecodeCommand : ToolCommand
         IReadOnlyList<DecodeTest> tests = Combine(
             _cache.Expand(parsed), _prompt.Values(parsed), _generate.Values(parsed), _depth.Values(parsed), _batch.Values(parsed), _sequences.Values(parsed));
         if (tests.Count == 0) throw new UsageException("-p and -n: got 0 for both, expected something to measure");
-        if (_cache.HasRatio(parsed) && tests.Any(test => test.Depth + test.PromptTokens == 0)) throw new UsageException("--ratio: a test without -p and -d has no prompt; expected --budget");
+        if (_cache.HasRatio(parsed) && tests.Any(test => test.Depth.First != test.Depth.Last || test.Depth.First + test.PromptTokens == 0))
+            throw new UsageException("--ratio: a test without -p and -d has no prompt, one with -d first:last several; expected --budget");
         bool quality = parsed.GetValue(_withQuality);
         if (quality && _model.IsShape(parsed)) throw new UsageException("--quality: a shape has random weights; expected a model");
         IReadOnlyList<Func<LanguageModel>> models = _model.Sources(parsed);

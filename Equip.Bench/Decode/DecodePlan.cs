@@ -54,7 +54,7 @@ internal sealed record DecodePlan
         [
             .. from executor in executors
                let bench = new DecodeBench(executor)
-               from test in Tests.Select(test => test with { Cache = CacheSettings.Resolve(executor, test.Cache.ForPrompt(test.Depth + test.PromptTokens)) }).Distinct()
+               from test in Tests.Select(test => test with { Cache = CacheSettings.Resolve(executor, test.Cache.ForPrompt(test.Depth.First + test.PromptTokens)) }).Distinct()
                select (new DecodeRow(test, facts, ComputeFacts.Of(executor.Context)), bench),
         ];
         int reported = 0;

@@ -57,7 +57,7 @@ internal sealed class DecodeRow(DecodeTest test, ModelFacts model, ComputeFacts 
     public double EvictionPercent => Samples.Average(sample => 100 * (sample.Eviction / sample.Elapsed));
 
     /// <summary>Bytes of keys and values as percent of all rows of all tokens seen.</summary>
-    public double CachePercent => 100.0 * Samples[^1].KvBytes / ((double)model.KvValuesPerToken * test.Cache.KvType.Size() * (test.Depth + test.Steps) * test.Sequences);
+    public double CachePercent => 100.0 * Samples[^1].KvBytes / ((double)model.KvValuesPerToken * test.Cache.KvType.Size() * (test.Depth.Total(test.Sequences) + ((double)test.Steps * test.Sequences)));
 
     /// <summary>Bytes of weights read a second while decoding; null for a prompt, whose tokens share the reads.</summary>
     public double? WeightBytesPerSecond => StepMilliseconds is { } milliseconds ? model.WeightBytes / milliseconds * 1000 : null;

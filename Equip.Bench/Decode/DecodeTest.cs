@@ -11,8 +11,8 @@ internal sealed record DecodeTest
     /// <summary>Generated tokens timed, of each sequence.</summary>
     public int GeneratedTokens { get; init; }
 
-    /// <summary>Tokens in the sequence before the timed ones.</summary>
-    public int Depth { get; init; }
+    /// <summary>Tokens in the sequences before the timed ones.</summary>
+    public Depth Depth { get; init; }
 
     /// <summary>Prompt tokens handed over at once.</summary>
     public int Batch { get; init; } = 2048;
@@ -27,7 +27,7 @@ internal sealed record DecodeTest
     public int Steps => PromptTokens + GeneratedTokens;
 
     /// <summary>The name llama-bench gives it: pp512, tg128 @ d2048.</summary>
-    public string Label => (PromptTokens > 0 ? $"pp{PromptTokens}" : $"tg{GeneratedTokens}") + (Depth > 0 ? $" @ d{Depth}" : "");
+    public string Label => (PromptTokens > 0 ? $"pp{PromptTokens}" : $"tg{GeneratedTokens}") + (Depth == 0 ? "" : $" @ d{Depth}");
 }
 
 /// <summary>What one repetition of a <see cref="DecodeTest"/> gave.</summary>

@@ -33,6 +33,9 @@ public sealed record PolicyOptions
     /// <summary>How the score of a group of heads is read, by policies that leave it open.</summary>
     public ScoreReading Reading { get; init; }
 
+    /// <summary>Tokens of a page, by policies that evict whole pages; 0 for the policy's own default.</summary>
+    public int PageTokens { get; init; }
+
     /// <summary>What happens after the prompt, by policies that act on prompts only.</summary>
     public DecodeTail Then { get; init; }
 }

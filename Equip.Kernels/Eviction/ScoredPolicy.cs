@@ -13,9 +13,6 @@ namespace Equip.Kernels.Eviction;
 /// </summary>
 public abstract class ScoredPolicy : IEvictionPolicy
 {
-    // Heads of different counts waste half a page each, so pages are small; but a page is also a run of the attention kernel.
-    private const int RaggedPageTokens = 32;
-
     private readonly PolicyInfo _info;
     private readonly ScoringDefaults _defaults;
     private readonly PolicyOptions _options;
@@ -26,7 +23,6 @@ public abstract class ScoredPolicy : IEvictionPolicy
     private protected ScoredPolicy(PolicyOptions options, PolicyInfo info, ScoringDefaults defaults)
     {
         ArgumentNullException.ThrowIfNull(options);
-        _info = options.Then == DecodeTail.Grow ? info : info with { ActsAtDecode = true };
         _defaults = defaults;
         Require.InRange(options.WindowTokens, 0, int.MaxValue - 1, "window");
         Require.InRange(options.SinkTokens, 0, int.MaxValue - 1, "sinks");
@@ -35,7 +31,8 @@ public abstract class ScoredPolicy : IEvictionPolicy
         Require.InRange((int)options.Allocation, 0, (int)Allocation.ModelRaw, "allocation");
         Require.InRange((int)options.Reading, 0, (int)ScoreReading.Max, "reading");
         Require.InRange((int)options.Reduction, 0, (int)ColumnReduction.Max, "reduction");
-        Require.InRange((int)options.Then, 0, (int)DecodeTail.H2O, "then");
+        Require.InRange((int)options.Then, 0, (int)DecodeTail.Pages, "then");
+        if (options.Then == DecodeTail.Pages && defaults.Then != DecodeTail.Pages) throw new ArgumentException($"then: got pages, which {info.Name} does not evict by", nameof(options));
         bool pools = defaults.PoolKernel > 0;
         _options = options with
         {
@@ -45,21 +42,23 @@ public abstract class ScoredPolicy : IEvictionPolicy
             Allocation = !defaults.AllocationIsOpen || options.Allocation == Allocation.Policy ? defaults.Allocation : options.Allocation,
             Reduction = defaults.Reduction == ColumnReduction.Policy || options.Reduction == ColumnReduction.Policy ? defaults.Reduction : options.Reduction,
             Reading = defaults.Reading == ScoreReading.Policy || options.Reading == ScoreReading.Policy ? defaults.Reading : options.Reading,
+            Then = options.Then == DecodeTail.Policy ? defaults.Then : options.Then,
         };
+        _info = info with { ActsAtDecode = Then != DecodeTail.Grow };
         if (pools) Require.InRange(_options.PoolKernel, 1, Pooling.LargestKernel, "poolKernel");
         if (pools && _options.PoolKernel % 2 == 0) throw new ArgumentException($"poolKernel: got {_options.PoolKernel}, expected an odd number", nameof(options));
         if (_options.Allocation != Allocation.Head) Require.InRange(Window, 1, int.MaxValue, "window");
         Require.InRange(Budget, First + (long)Window + 1, int.MaxValue - 1, "budget");
-        if (options.Then == DecodeTail.Streaming) Require.InRange(options.SinkTokens, 0, Budget - 1, "sinks");
+        if (Then == DecodeTail.Streaming) Require.InRange(options.SinkTokens, 0, Budget - 1, "sinks");
         _recent = options.RecentTokens > 0 ? options.RecentTokens : Window > 0 ? Window : Math.Max(1, Budget / 2);
-        if (options.Then == DecodeTail.H2O) Require.InRange(_recent, 1, Budget, "recent");
+        if (Then == DecodeTail.H2O) Require.InRange(_recent, 1, Budget, "recent");
     }
 
     /// <inheritdoc/>
     public PolicyInfo Info => _info;
 
     /// <summary>Rows a head holds at most, the mean over heads where they differ; 0 if decoding adds to them.</summary>
-    public int CapacityTokens => _options.Then == DecodeTail.Grow ? 0 : Budget;
+    public int CapacityTokens => Then == DecodeTail.Grow ? 0 : Budget;
 
     /// <inheritdoc/>
     public virtual int PromptQueryTokens => _defaults.ScoresByWindow ? Window : 0;
@@ -68,10 +67,10 @@ public abstract class ScoredPolicy : IEvictionPolicy
     public virtual bool WantsUnrotatedQueries => false;
 
     /// <inheritdoc/>
-    public bool ObservesAttention => _options.Then == DecodeTail.H2O;
+    public bool ObservesAttention => Then == DecodeTail.H2O;
 
     /// <inheritdoc/>
-    public int PageTokens => RaggedPageTokens;
+    public int PageTokens => _defaults.PageTokens;
 
     /// <inheritdoc/>
     public PolicyOptions Scoring => _options;
@@ -80,6 +79,8 @@ public abstract class ScoredPolicy : IEvictionPolicy
     internal StreamedTopK Best => _best;
 
     private protected int Budget => _options.BudgetTokens;
+
+    private protected DecodeTail Then => _options.Then;
 
     private protected int First => _defaults.First;
 
@@ -104,7 +105,7 @@ public abstract class ScoredPolicy : IEvictionPolicy
 
         int candidates = prompt.Rows - First - Window;
         float[] scores = Score(prompt, First, candidates);
-        float[] received = ObservesAttention && _defaults.ScoresByWindow ? WindowRecipes.Score(prompt, ScoreRecipe.AttentionSum, Queries(prompt), 0, prompt.Rows) : [];
+        float[] received = Then == DecodeTail.Pages ? Score(prompt, 0, prompt.Rows) : ObservesAttention && _defaults.ScoresByWindow ? WindowRecipes.Score(prompt, ScoreRecipe.AttentionSum, Queries(prompt), 0, prompt.Rows) : [];
         if (_options.Allocation is Allocation.Model or Allocation.ModelRaw)
         {
             ChooseOfModel(prompt, cache, scores, candidates);
@@ -122,11 +123,12 @@ public abstract class ScoredPolicy : IEvictionPolicy
     /// <inheritdoc/>
     public void ChooseSlots(ReadOnlySpan<HeadCache> heads, int position, Span<int> slots)
     {
+        if (Then == DecodeTail.Pages && heads[0].Count == Budget) EvictPage(heads);
         for (int i = 0; i < heads.Length; i++)
         {
             HeadCache head = heads[i];
-            bool grows = _options.Then == DecodeTail.Grow || head.Count == 0 || (!_pruned && head.Count < Budget);
-            slots[i] = grows ? head.NextFreeSlot() : _options.Then == DecodeTail.Streaming ? TakeOldest(head) : LeastAttended(head, position);
+            bool grows = Then is DecodeTail.Grow or DecodeTail.Pages || head.Count == 0 || (!_pruned && head.Count < Budget);
+            slots[i] = grows ? head.NextFreeSlot() : Then == DecodeTail.Streaming ? TakeOldest(head) : LeastAttended(head, position);
         }
     }
 
@@ -138,6 +140,9 @@ public abstract class ScoredPolicy : IEvictionPolicy
 
     /// <summary>Scores rows [first, first + candidates) of every KV head, <c>[kvHeads, candidates]</c>.</summary>
     internal abstract float[] Score(PromptLayer prompt, int first, int candidates);
+
+    /// <summary>The layer's heads are full: clears a page of each.</summary>
+    private protected virtual void EvictPage(ReadOnlySpan<HeadCache> heads) => throw new NotSupportedException($"{_info.Name} does not evict pages");
 
     /// <summary>Candidates that stay in a layer's heads, on average over them.</summary>
     private protected virtual int ChosenOfLayer(int layer, int layers, int candidates) => Chosen;

@@ -33,6 +33,12 @@ internal sealed record ScoringDefaults
     /// <summary>The reading of a group's score; <see cref="ScoreReading.Policy"/> where there is but one.</summary>
     public ScoreReading Reading { get; init; }
 
+    /// <summary>What happens after the prompt.</summary>
+    public DecodeTail Then { get; init; } = DecodeTail.Grow;
+
+    /// <summary>Tokens of a page that suit the policy: few, as heads of different counts waste half a page each; but a page is also a run of the attention kernel.</summary>
+    public int PageTokens { get; init; } = 32;
+
     /// <summary>
     /// Window 32 as in the papers, and the largest of 15 neighbours where they pool 7: chosen by measurement on the default model, where a
     /// kernel of 7 reaches too few neighbours of an attended token, and at 15 the largest beats the average for all of these policies.

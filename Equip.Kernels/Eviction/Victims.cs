@@ -1,3 +1,5 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
 using Equip.Kernels.KvCache;
 
 namespace Equip.Kernels.Eviction;
@@ -11,22 +13,50 @@ internal static class Victims
     /// </summary>
     public static int Lowest(HeadCache head, ReadOnlySpan<float> scores, int before)
     {
-        int victim = -1;
-        float lowest = 0;
+        Lanes lanes = new(before);
+        Best best = new(-1, float.PositiveInfinity, -1);
         ReadOnlySpan<int> positions = head.Positions;
         for (int page = 0; page < head.PageCount; page++)
         {
-            int first = page * head.PageTokens, end = first + head.LiveInPage(page);
-            for (int slot = first; slot < end; slot++)
-            {
-                if (positions[slot] >= before) continue;
-                float score = float.IsNaN(scores[slot]) ? float.NegativeInfinity : scores[slot];
-                if (victim >= 0 && (score > lowest || (score == lowest && positions[slot] < positions[victim]))) continue;
-                victim = slot;
-                lowest = score;
-            }
+            int first = page * head.PageTokens, live = head.LiveInPage(page);
+            ReadOnlySpan<Vector<float>> wideScores = MemoryMarshal.Cast<float, Vector<float>>(scores.Slice(first, live));
+            ReadOnlySpan<Vector<int>> widePositions = MemoryMarshal.Cast<int, Vector<int>>(positions.Slice(first, live));
+            for (int i = 0; i < wideScores.Length; i++) lanes.Add(wideScores[i], widePositions[i], first + (i * Vector<int>.Count));
+            for (int slot = first + (wideScores.Length * Vector<int>.Count); slot < first + live; slot++)
+                if (positions[slot] < before) best = best.Or(new(slot, float.IsNaN(scores[slot]) ? float.NegativeInfinity : scores[slot], positions[slot]));
         }
 
-        return victim;
+        for (int i = 0; i < Vector<int>.Count; i++) best = best.Or(new(lanes.Slots[i], lanes.Scores[i], lanes.Positions[i]));
+        return best.Slot;
+    }
+
+    /// <summary>A candidate; none has slot and position -1.</summary>
+    private readonly record struct Best(int Slot, float Score, int Position)
+    {
+        public Best Or(Best other) => other.Score < Score || (other.Score == Score && other.Position > Position) ? other : this;
+    }
+
+    /// <summary>The best of every lane so far.</summary>
+    private struct Lanes(int before)
+    {
+        private static readonly Vector<int> _steps = Vector.CreateSequence(0, 1);
+
+        private readonly Vector<int> _before = new(before);
+
+        public Vector<float> Scores = new(float.PositiveInfinity);
+
+        public Vector<int> Positions = new(-1);
+
+        public Vector<int> Slots = new(-1);
+
+        public void Add(Vector<float> scores, Vector<int> positions, int slot)
+        {
+            scores = Vector.ConditionalSelect(Vector.Equals(scores, scores), scores, new Vector<float>(float.NegativeInfinity));
+            Vector<int> equal = Vector.BitwiseAnd(Vector.Equals(scores, Scores), Vector.GreaterThan(positions, Positions));
+            Vector<int> better = Vector.BitwiseAnd(Vector.BitwiseOr(Vector.LessThan(scores, Scores), equal), Vector.LessThan(positions, _before));
+            Scores = Vector.ConditionalSelect(better, scores, Scores);
+            Positions = Vector.ConditionalSelect(better, positions, Positions);
+            Slots = Vector.ConditionalSelect(better, new Vector<int>(slot) + _steps, Slots);
+        }
     }
 }

@@ -103,19 +103,18 @@ public abstract class CacheStrategy(int budget = int.MaxValue)
     /// <summary>Writes slots [<paramref name="first"/>, <paramref name="end"/>) page by page as runs with one query; <paramref name="ranks"/> by slot, if keys are rotated on reading.</summary>
     private protected static unsafe int WritePages(HeadCache head, int first, int end, float* queries, float* columnWeights, Span<AttentionRun> runs, int* ranks = null)
     {
-        int written = 0;
-        for (int page = first / head.PageTokens; page < head.PageCount && page * head.PageTokens < end; page++)
+        int written = 0, pageTokens = head.PageTokens, rowBytes = head.RowBytes;
+        for (int page = first / pageTokens; page < head.PageCount && page * pageTokens < end; page++)
         {
-            int from = Math.Max(first, page * head.PageTokens);
-            int to = Math.Min(end, (page * head.PageTokens) + head.LiveInPage(page));
+            int start = page * pageTokens, from = Math.Max(first, start), to = Math.Min(end, start + head.LiveInPage(page));
             if (to <= from) continue;
-            float* weights = columnWeights == null ? null : columnWeights + from;
+            byte* keys = head.Page(page) + ((long)(from - start) * rowBytes);
             runs[written++] = new AttentionRun
             {
-                Keys = head.Key(from),
-                Values = head.Value(from),
+                Keys = keys,
+                Values = keys + ((long)pageTokens * rowBytes),
                 Queries = queries,
-                ColumnWeights = weights,
+                ColumnWeights = columnWeights == null ? null : columnWeights + from,
                 Ranks = ranks == null ? null : ranks + from,
                 Tokens = to - from,
             };

@@ -40,6 +40,15 @@ public sealed unsafe class HeadCache : IDisposable
     /// <summary>Bytes of the pages held, K and V, and of the original keys that some strategies keep besides.</summary>
     public long Bytes => (_pageCount * _pool.PageBytes) + (_originalKeys?.Length ?? 0);
 
+    /// <summary>Bytes of a K or V row.</summary>
+    internal int RowBytes => _pool.RowBytes;
+
+    /// <summary>Elements of a row.</summary>
+    internal int HeadDim => _pool.HeadDim;
+
+    /// <summary>How rows are stored.</summary>
+    internal DataType Type => _pool.Type;
+
     /// <summary>Tokens of a page.</summary>
     public int PageTokens => _pool.PageTokens;
 
@@ -87,6 +96,9 @@ public sealed unsafe class HeadCache : IDisposable
         Require.InRange(slot, 0, Capacity - 1);
         return (byte*)_pages[slot / PageTokens] + ((long)(PageTokens + (slot % PageTokens)) * _pool.RowBytes);
     }
+
+    /// <summary>A page's memory: K rows, then V rows.</summary>
+    internal byte* Page(int page) => (byte*)_pages[page];
 
     /// <summary>The first slot that holds no live row: where an insertion without eviction goes. A full cache grows by a page on writing there.</summary>
     public int NextFreeSlot()

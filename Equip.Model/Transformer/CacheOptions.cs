@@ -35,7 +35,7 @@ public sealed record CacheOptions
     public DataType KvType { get; init; } = DataType.F16;
 
     /// <summary>
-    /// Tokens of a page; 0 for one page of the whole budget (a growing cache then grows by 256, heads of different counts by 32).
+    /// Tokens of a page; 0 for one page of the whole budget (a growing cache then grows by 256, heads of different counts by 32, pagedeviction by 16).
     /// </summary>
     public int PageTokens { get; init; }
 
@@ -80,6 +80,7 @@ public sealed record CacheOptions
         Reduction = Reduction,
         Allocation = Allocation,
         Reading = Reading,
+        PageTokens = PageTokens,
         Then = Then,
     };
 

@@ -81,6 +81,8 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         int capacity = policy.CapacityTokens;
         bool window = policy.Mask.Window > 0;
         int page = options.PageTokens > 0 ? options.PageTokens : policy.PageTokens > 0 ? policy.PageTokens : capacity > 0 ? capacity : GrowingPageTokens;
+        if (options.Update != CacheUpdate.InPlace && capacity > 0 && page < capacity)
+            throw new ArgumentException($"update: got {options.Update} with pages of {page}, but the baselines keep their {capacity} rows in one page", nameof(options));
         PositionScheme positions = CacheStrategies.Resolve(options.Positions ?? (window ? PositionScheme.Cache : PositionScheme.Original), window);
         if (policy.Scoring is not null && positions != PositionScheme.Original)
             throw new ArgumentException($"positions: got {positions}, but {options.Policy} keeps original positions", nameof(options));
@@ -276,8 +278,9 @@ public sealed unsafe partial class CpuExecutor : IDisposable
     /// <summary>Shows the policies that want it what every slot received.</summary>
     private void Observe(int layer, ReadOnlySpan<Sequence> sequences)
     {
-        long start = Stopwatch.GetTimestamp();
         int stride = ReserveColumnWeights(layer, sequences);
+        if (stride == 0) return;
+        long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < sequences.Length; i++)
             if (sequences[i].Policy.ObservesAttention)
                 sequences[i].Policy.Observe(sequences[i].Cache.Layer(layer), sequences[i].Tokens, new ColumnWeights(ColumnWeights(stride, i, 0), stride));

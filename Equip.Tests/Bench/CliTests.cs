@@ -35,6 +35,8 @@ internal sealed class CliTests
     [TestCase("nonsense", "nonsense")]
     [TestCase("decode --nonsense", "--nonsense")]
     [TestCase("decode -p 1-x", "-p: got '1-x'")]
+    [TestCase("decode -d 1:2:3", "-d: got '1:2:3', expected first:last")]
+    [TestCase("decode -d 5:", "-d: got '', expected a number")]
     [TestCase("decode -p 0 -n 0", "-p and -n")]
     [TestCase("decode --policy nonsense", "--policy: got 'nonsense', expected full")]
     [TestCase("decode --backend cuda", "--backend: 'cuda' is not in this build")]

@@ -61,9 +61,11 @@ internal sealed class EndToEndTests
     [Test]
     public void Decode_Sequences_CountTheTokensOfAll()
     {
-        JsonNode row = Json("decode -p 0 -n 4 --sequences 3 -r 1 -o json").Single()!;
-        Assert.That(3 * 4 * 1e9 / Number(row, "avg_ns"), Is.EqualTo(Number(row, "avg_ts")).Within(0.01).Percent);
-        Assert.That(Number(row, "live_tokens"), Is.EqualTo(4));
+        JsonArray rows = Json("decode -p 0 -n 4 -b 3 -d 0,10:30 -r 1 -o json");
+        foreach (JsonNode? row in rows) Assert.That(3 * 4 * 1e9 / Number(row, "avg_ns"), Is.EqualTo(Number(row, "avg_ts")).Within(0.01).Percent);
+        Assert.That(Number(rows[0], "live_tokens"), Is.EqualTo(4));
+        Assert.That(Number(rows[1], "live_tokens"), Is.EqualTo(((10 + 20 + 30) / 3.0) + 4), "depths spread from 10 to 30");
+        Assert.That(rows[1]!["test"]!.GetValue<string>(), Is.EqualTo("tg4 @ d10:30"));
     }
 
     [Test]

@@ -109,7 +109,7 @@ internal sealed class EveryPolicyTests
     public void Decode_Grow_AddsToWhatThePromptLeft([ValueSource(nameof(Scored))] string policy)
     {
         using CpuExecutor executor = new(Golden.Model, Contexts.For(Isa.Auto));
-        using Sequence sequence = executor.CreateSequence(Options(policy));
+        using Sequence sequence = executor.CreateSequence(Options(policy) with { Then = DecodeTail.Grow });
         executor.Prefill(sequence, _prompt, Span<float>.Empty);
         int[][] before = PromptFixture.Live(sequence.Cache);
         float[] logits = new float[Golden.Model.Config.VocabularySize];

@@ -31,8 +31,9 @@ internal sealed class BatchDecodeTests
             new() { Policy = "h2o", Budget = 12 },
             new() { Policy = "streaming", Budget = 16, Update = CacheUpdate.FunctionalRepeatKv },
             new() { Policy = "h2o", Budget = 12, PageTokens = 8, Positions = PositionScheme.CacheRotateOnRead },
+            new() { Policy = "pagedeviction", Budget = 24, PageTokens = 4 },
         ];
-        int[] prompts = [3, 40, 1, 33, 20, 25];
+        int[] prompts = [3, 40, 1, 33, 20, 25, 30];
         using CpuExecutor executor = new(_model.Value, Contexts.For(isa));
         int vocabulary = _model.Value.Config.VocabularySize, steps = 30;
         float[][] alone = new float[options.Length][];
@@ -83,10 +84,10 @@ internal sealed class BatchDecodeTests
     }
 
     [Test]
-    public void Decode_Warm_AllocatesNothing([Values("full", "streaming", "h2o", "tova", "random")] string policy, [Values(0, 16)] int page)
+    public void Decode_Warm_AllocatesNothing([Values("full", "streaming", "h2o", "tova", "random", "pagedeviction")] string policy, [Values(0, 16)] int page)
     {
         using CpuExecutor executor = new(_model.Value, Contexts.For(Isa.Auto));
-        using Sequence sequence = executor.CreateSequence(new CacheOptions { Policy = policy, Budget = 32, PageTokens = page });
+        using Sequence sequence = executor.CreateSequence(new CacheOptions { Policy = policy, Budget = 48, PageTokens = page });
         float[] logits = new float[_model.Value.Config.VocabularySize];
         Sequence[] sequences = [sequence];
         int[] tokens = [7];

@@ -32,13 +32,14 @@ internal sealed class StrategyOracleTests
     [Test]
     public void Decode_FourTimesBudgetEvictions_EqualsOracle(
         [ValueSource(typeof(Contexts), nameof(Contexts.Paths))] Isa isa,
-        [ValueSource(nameof(Combinations))] (string Policy, int Prompt, CacheUpdate Update, PositionScheme Positions) combination)
+        [ValueSource(nameof(Combinations))] (string Policy, int Prompt, int Page, CacheUpdate Update, PositionScheme Positions) combination)
     {
         CacheOptions options = new()
         {
             Policy = combination.Policy,
             Budget = Budget,
             Sinks = Sinks,
+            PageTokens = combination.Page,
             Update = combination.Update,
             Positions = combination.Positions,
             KvType = DataType.F32,
@@ -66,6 +67,34 @@ internal sealed class StrategyOracleTests
         }
     }
 
+    [Test]
+    public void Decode_FromIndexOneMillion_EqualsFromZero(
+        [ValueSource(typeof(Contexts), nameof(Contexts.Paths))] Isa isa,
+        [Values(PositionScheme.Original, PositionScheme.CacheLazy, PositionScheme.CacheOlderSide, PositionScheme.CacheRotateOnRead)] PositionScheme positions)
+    {
+        using CpuExecutor executor = new(_model.Value, Contexts.For(isa));
+        CacheOptions options = new() { Policy = "h2o", Budget = Budget, Positions = positions, KvType = DataType.F32 };
+        using Sequence zero = executor.CreateSequence(options), million = executor.CreateSequence(options);
+        million.Tokens = 1_000_000;
+        int vocabulary = _model.Value.Config.VocabularySize;
+        float[] logits = new float[2 * vocabulary];
+        foreach (int token in Tokens())
+        {
+            executor.Decode([zero, million], [token, token], logits);
+            TestData.AssertClose(logits.AsSpan(vocabulary), Array.ConvertAll(logits[..vocabulary], v => (double)v), 1e-5, 1e-5, $"step {zero.Tokens}");
+        }
+    }
+
+    [TestCase("streaming", 0, CacheUpdate.FusedShift)]
+    [TestCase("h2o", 8, CacheUpdate.Memmove)]
+    [TestCase("streaming", 8, CacheUpdate.Functional)]
+    public void CreateSequence_BaselineWithPages_IsRefused(string policy, int page, CacheUpdate update)
+    {
+        using CpuExecutor executor = new(_model.Value, Contexts.For(Isa.Scalar));
+        CacheOptions options = new() { Policy = policy, PageTokens = page, Update = update };
+        Assert.That(() => executor.CreateSequence(options), page == 0 ? Throws.Nothing : Throws.ArgumentException.With.Message.Contains("one page"));
+    }
+
     [TestCase("h2o", PositionScheme.CacheTwoQuery)]
     [TestCase("random", PositionScheme.CacheRerotateSinks)]
     public void CreateSequence_WindowSchemeForHoles_NamesTheWayOut(string policy, PositionScheme positions)
@@ -75,21 +104,22 @@ internal sealed class StrategyOracleTests
     }
 
     /// <summary>A prompt that evicts after full attention is part of it; one streamed through a window has an oracle of its own.</summary>
-    private static IEnumerable<(string Policy, int Prompt, CacheUpdate Update, PositionScheme Positions)> Combinations()
+    private static IEnumerable<(string Policy, int Prompt, int Page, CacheUpdate Update, PositionScheme Positions)> Combinations()
     {
-        foreach ((string policy, int prompt) in new[] { ("streaming", 0), ("h2o", 0), ("h2o", Prompt), ("tova", Prompt), ("random", 0) })
+        foreach (int page in new[] { 3, 4 }) yield return ("pagedeviction", 0, page, CacheUpdate.InPlace, PositionScheme.Original);
+        foreach ((string policy, int prompt, int page) in new[] { ("streaming", 0, 0), ("h2o", 0, 0), ("h2o", Prompt, 0), ("tova", Prompt, 0), ("random", 0, 0), ("random", 0, 4) })
         {
             foreach (PositionScheme positions in Enum.GetValues<PositionScheme>())
             {
                 bool window = positions is PositionScheme.CacheTwoQuery or PositionScheme.CacheRerotateSinks;
-                if (!window || policy == "streaming") yield return (policy, prompt, CacheUpdate.InPlace, positions);
+                if (!window || policy == "streaming") yield return (policy, prompt, page, CacheUpdate.InPlace, positions);
             }
 
             foreach (CacheUpdate update in Enum.GetValues<CacheUpdate>())
             {
-                if (update == CacheUpdate.InPlace) continue;
-                yield return (policy, prompt, update, PositionScheme.Original);
-                yield return (policy, prompt, update, PositionScheme.Cache);
+                if (update == CacheUpdate.InPlace || page > 0) continue;
+                yield return (policy, prompt, page, update, PositionScheme.Original);
+                yield return (policy, prompt, page, update, PositionScheme.Cache);
             }
         }
     }
@@ -108,7 +138,8 @@ internal sealed class StrategyOracleTests
         {
             HeadCache cache = sequence.Cache.Layer(index)[head];
             HashSet<int> live = [];
-            for (int slot = 0; slot < cache.Count; slot++) live.Add(cache.Positions[slot]);
+            for (int slot = 0; slot < cache.Capacity; slot++)
+                if (slot % cache.PageTokens < cache.LiveInPage(slot / cache.PageTokens)) live.Add(cache.Positions[slot]);
             layer[head].RemoveAll(entry => !live.Contains(entry.Position));
             Assert.That(layer[head], Has.Count.EqualTo(cache.Count), "every live slot is a token that the oracle holds");
         }
