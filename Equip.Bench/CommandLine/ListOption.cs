@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Globalization;
 
 namespace Equip.Bench.CommandLine;
 
@@ -55,6 +56,16 @@ internal static class ListOptions
     public static ListOption<int> Numbers(string[] names, string description, string defaults, int min, int max = int.MaxValue, bool one = false) =>
         new(names, description, one ? "N" : "N,...", defaults, item => NumberList.ParseItem(item, min, max), one);
 
+    public static ListOption<double> Reals(string[] names, string description, string defaults, double min, double max, bool one = false) =>
+        new(names, description, one ? "X" : "X,...", defaults, item => [Real(item, min, max)], one);
+
     public static ListOption<T> Names<T>(string[] names, string description, Choices<T> choices, bool one = false) =>
         new(names, description, string.Join('|', choices.Names), choices.Names.First(), item => [choices.Parse(item)], one);
+
+    private static double Real(string text, double min, double max)
+    {
+        if (!double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) || !(number >= min && number <= max))
+            throw new FormatException(FormattableString.Invariant($"got '{text}', expected a number from {min} to {max}"));
+        return number;
+    }
 }

@@ -41,6 +41,9 @@ internal sealed class ModelSettings(bool many = false)
     /// <summary>Whether the command line asks for a shape.</summary>
     public bool IsShape(ParseResult parsed) => many && parsed.GetResult(_shape) is not null;
 
+    /// <summary>The folder of the model asked for; null for a shape.</summary>
+    public string? DirectoryOf(ParseResult parsed) => IsShape(parsed) ? null : parsed.GetValue(_model) ?? LanguageModel.DefaultDirectory;
+
     /// <summary>How to open each model asked for, one at a time: every shape (or the folder) with every weight type.</summary>
     /// <exception cref="UsageException">A model and a shape were given, or a shape is not known.</exception>
     public IReadOnlyList<Func<LanguageModel>> Sources(ParseResult parsed)

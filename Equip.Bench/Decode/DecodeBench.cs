@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Equip.Bench.Info;
+using Equip.Bench.Output;
 using Equip.Model.Transformer;
 
 namespace Equip.Bench.Decode;
@@ -36,7 +37,8 @@ internal sealed class DecodeBench(CpuExecutor executor)
             int[][] depth = [.. sequences.Select((_, i) => Tokens(random, test.Depth.Of(i, sequences.Length), first: true))];
             Stopwatch clock = Stopwatch.StartNew();
             for (int i = 0; i < sequences.Length; i++) Fill(sequences[i], depth[i], test.Batch, logits, stop);
-            TimeSpan filled = clock.Elapsed, eviction = executor.EvictionTime;
+            TimeSpan filled = clock.Elapsed, eviction = executor.EvictionTime, filter = executor.FilterTime, attention = executor.AttentionTime;
+            StepFacts before = StepFacts.Of(executor);
             (TimeSpan elapsed, TimeSpan first) = test.PromptTokens > 0
                 ? Prompt(test, sequences, random, logits, stop)
                 : Generate(test, sequences, random, logits, stop);
@@ -46,7 +48,12 @@ internal sealed class DecodeBench(CpuExecutor executor)
                 executor.EvictionTime - eviction,
                 sequences.Sum(sequence => sequence.KvBytes),
                 sequences.Average(sequence => sequence.LiveTokens),
-                PeakMemory.Read());
+                PeakMemory.Read())
+            {
+                Filter = executor.FilterTime - filter,
+                Attention = executor.AttentionTime - attention,
+                Steps = StepFacts.Since(before, executor),
+            };
         }
         finally
         {

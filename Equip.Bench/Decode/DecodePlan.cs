@@ -57,6 +57,12 @@ internal sealed record DecodePlan
                from test in Tests.Select(test => test with { Cache = CacheSettings.Resolve(executor, test.Cache.ForPrompt(test.Depth.First + test.PromptTokens)) }).Distinct()
                select (new DecodeRow(test, facts, ComputeFacts.Of(executor.Context)), bench),
         ];
+        foreach ((DecodeRow row, DecodeBench bench) in jobs.Where(job => job.Row.Test.Cache.Filter is not null))
+        {
+            DecodeTest unfiltered = row.Test with { Cache = row.Test.Cache with { Filter = null } };
+            row.Unfiltered = jobs.FirstOrDefault(job => job.Bench == bench && job.Row.Test == unfiltered).Row;
+        }
+
         int reported = 0;
         try
         {

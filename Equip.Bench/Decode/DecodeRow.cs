@@ -59,6 +59,18 @@ internal sealed class DecodeRow(DecodeTest test, ModelFacts model, ComputeFacts 
     /// <summary>Bytes of keys and values as percent of all rows of all tokens seen.</summary>
     public double CachePercent => 100.0 * Samples[^1].KvBytes / ((double)model.KvValuesPerToken * test.Cache.KvType.Size() * (test.Depth.Total(test.Sequences) + ((double)test.Steps * test.Sequences)));
 
+    /// <summary>Mean time a step that decides which tokens are filtered, in microseconds; null where nothing is filtered.</summary>
+    public double? FilterMicroseconds => test.Cache.Filter is null || test.GeneratedTokens == 0 ? null : Samples.Average(sample => sample.Filter.TotalMicroseconds) / test.Steps;
+
+    /// <summary>Mean time a decode step of query projection, attention and output projection, in microseconds; null for a prompt.</summary>
+    public double? AttentionMicroseconds => test.GeneratedTokens == 0 ? null : Samples.Average(sample => sample.Attention.TotalMicroseconds) / test.Steps;
+
+    /// <summary>The same test without a filter, if the plan has it; null for a row without one.</summary>
+    public DecodeRow? Unfiltered { get; set; }
+
+    /// <summary>How much faster than <see cref="Unfiltered"/>: the ratio of the median times; null without it.</summary>
+    public double? Speedup => Unfiltered is { Samples.Count: > 0 } ? Statistics.Median(Unfiltered.Nanoseconds) / Statistics.Median(Nanoseconds) : null;
+
     /// <summary>Bytes of weights read a second while decoding; null for a prompt, whose tokens share the reads.</summary>
     public double? WeightBytesPerSecond => StepMilliseconds is { } milliseconds ? model.WeightBytes / milliseconds * 1000 : null;
 

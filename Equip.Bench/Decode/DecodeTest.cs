@@ -1,3 +1,4 @@
+using Equip.Bench.Output;
 using Equip.Model.Transformer;
 
 namespace Equip.Bench.Decode;
@@ -37,4 +38,14 @@ internal sealed record DecodeTest
 /// <param name="KvBytes">Bytes of K and V at the end, all sequences.</param>
 /// <param name="LiveTokens">Live rows per KV head at the end, mean over layers, heads and sequences.</param>
 /// <param name="PeakMemory">Peak resident bytes of the process during the repetition.</param>
-internal sealed record DecodeSample(TimeSpan Elapsed, TimeSpan FirstToken, TimeSpan Eviction, long KvBytes, double LiveTokens, long PeakMemory);
+internal sealed record DecodeSample(TimeSpan Elapsed, TimeSpan FirstToken, TimeSpan Eviction, long KvBytes, double LiveTokens, long PeakMemory)
+{
+    /// <summary>Part of <see cref="Elapsed"/> spent deciding which tokens are filtered.</summary>
+    public TimeSpan Filter { get; init; }
+
+    /// <summary>Part of <see cref="Elapsed"/> that decode steps spent on query projection, attention and output projection.</summary>
+    public TimeSpan Attention { get; init; }
+
+    /// <summary>What the decode steps did; null for a prompt.</summary>
+    public StepFacts? Steps { get; init; }
+}

@@ -27,6 +27,7 @@ internal sealed class EvalCommand : ToolCommand
 
     private readonly Option<string?> _out = new("--out") { Description = "A file of JSON lines that takes every row when it is finished. Rows that it already has are not measured again, so a stopped command can be given again, and so can one with more policies.", HelpName = "FILE" };
     private readonly Option<(int Index, int Count)?> _shard = new("--shard") { CustomParser = ParseShard, Description = "Measure only every Nth row of the table, from row I: 1/4, 2/4, 3/4 and 4/4 are the whole. Each writes its own --out; the files are concatenated.", HelpName = "I/N" };
+    private readonly FilterSettings _filter = new();
     private readonly ModelSettings _model = new();
     private readonly CacheSettings _cache = new(policies: "full,streaming", budgets: "128,512");
     private readonly ComputeSettings _compute = new();
@@ -58,6 +59,8 @@ internal sealed class EvalCommand : ToolCommand
               equip eval perplexity                                      full and streaming on the held-out text
               equip eval perplexity --windows 4 --budget 64-1024*2       a quick curve over budgets
               equip eval perplexity --prompt-tokens 512 --policy full,snapkv --budget 256
+              equip eval perplexity --prompt-tokens 512 --policy full --filter 0,0.1,0.3 --filter-schedule uniform,robust
+              equip eval sensitivity --data my.txt --schedule-out my-model/filter-schedule.json
               equip eval passkey --policy streaming --budget 256 -o json
               equip eval facts --policy all --budget 64-512*2 --out facts.jsonl -o html > facts.html
               equip eval passkey --suite laprox-ablation --budget 64-512*2
@@ -68,7 +71,8 @@ internal sealed class EvalCommand : ToolCommand
     {
         Arguments.Add(_task);
         Subcommands.Add(new EvalReportCommand());
-        AddAll([_data, _cases, _windows, _context, _promptTokens, _suite, _out, _shard, .. _model.All, .. _cache.All, .. _compute.All, _output.Option]);
+        Subcommands.Add(new SensitivityCommand());
+        AddAll([_data, _cases, _windows, _context, _promptTokens, _suite, _out, _shard, .. _model.All, .. _cache.All, .. _filter.All, .. _compute.All, _output.Option]);
     }
 
     private static string? ParseTask(ArgumentResult result)
@@ -127,6 +131,7 @@ internal sealed class EvalCommand : ToolCommand
             caches = [.. suite(caches)];
         }
 
+        caches = _filter.Expand(parsed, caches, _model.DirectoryOf(parsed));
         int promptTokens = _promptTokens.Single(parsed);
         if (task != EvalTask.Perplexity)
             return promptTokens == 0 ? caches : throw new UsageException($"--prompt-tokens: {task} has its own prompts");

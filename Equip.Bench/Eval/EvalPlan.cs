@@ -43,10 +43,12 @@ internal sealed class EvalPlan(CpuExecutor executor, EvalTask task, IReadOnlyLis
                 Report(whole: false);
                 Stopwatch clock = Stopwatch.StartNew();
                 string what = string.Join(' ', batch.Select(i => NameOf(rows[i].Cache)).Take(2)) + (batch.Length > 2 ? $" and {batch.Length - 2} more" : "");
+                StepFacts before = StepFacts.Of(executor);
                 EvalRow[] measured = Measure([.. batch.Select(i => rows[i])], count => done(count, what), stop);
+                StepFacts? steps = batch.Length == 1 ? StepFacts.Since(before, executor) : null;
                 for (int i = 0; i < batch.Length; i++)
                 {
-                    JsonObject record = (measured[i] with { Seconds = clock.Elapsed.TotalSeconds / batch.Length }).ToRecord();
+                    JsonObject record = (measured[i] with { Seconds = clock.Elapsed.TotalSeconds / batch.Length, Steps = steps }).ToRecord();
                     log.Add(record);
                     _records[batch[i]] = record;
                 }
@@ -77,6 +79,8 @@ internal sealed class EvalPlan(CpuExecutor executor, EvalTask task, IReadOnlyLis
 
     private bool SharesPrompts(CacheOptions cache)
     {
+        // What a filter does is counted for each row alone.
+        if (cache.Filter is not null) return false;
         using Sequence probe = executor.CreateSequence(cache with { Ratio = 0 });
         return probe.SharesPrompts;
     }

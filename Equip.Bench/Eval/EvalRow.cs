@@ -20,6 +20,9 @@ internal sealed record EvalRow(EvalTask Task, ModelFacts Model, ComputeFacts Com
 
     public Retrieval? Retrieval { get; init; }
 
+    /// <summary>What its decode steps did; null if there were none, or if rows were measured side by side.</summary>
+    public StepFacts? Steps { get; init; }
+
     /// <summary>Time it took; caches that were measured side by side have equal shares.</summary>
     public double Seconds { get; init; }
 
@@ -55,6 +58,7 @@ internal sealed record EvalRow(EvalTask Task, ModelFacts Model, ComputeFacts Com
         new("right", "right", Text, DataOnly, row => row.Retrieval?.Right),
         new("kv_bytes", "KV", Real, Optional, row => Format.Real(row.Retrieval?.KvBytes)) { Show = value => Format.Bytes(value.GetValue<double>()) },
         new("kv_percent_of_full", "KV % of full", Real, Optional, row => Format.Real(100 * row.Retrieval?.KvBytes / ((double)row.Model.KvValuesPerToken * row.Cache.KvType.Size() * row.Task.PrunedTokens))) { Show = Number },
+        .. FilterColumns.Results<EvalRow>(row => row.Steps),
         new("seconds", "seconds", Real, Shown, row => Format.Real(row.Seconds)) { Show = Number },
         new("cpu_info", "cpu", Text, DataOnly, _ => Machine.Processor),
         new("version", "version", Text, DataOnly, _ => Machine.Version),

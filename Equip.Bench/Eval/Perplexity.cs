@@ -20,7 +20,7 @@ internal sealed record Perplexity(double NegativeLogLikelihood, long Tokens, int
     /// <summary>
     /// Feeds every window, from an empty sequence each, through a cache and scores every token after the first, or after the
     /// prompt. Where a prompt's tokens see each other exactly as they would one by one (nothing is evicted, or a sliding window
-    /// is) a window is one prompt; under any other policy the windows are decoded token by token, several side by side.
+    /// is) a window is one prompt; under any other policy, and with a filter, the windows are decoded token by token, several side by side.
     /// </summary>
     /// <param name="executor">Runs the model.</param>
     /// <param name="cache">The cache of every window.</param>
@@ -38,7 +38,8 @@ internal sealed record Perplexity(double NegativeLogLikelihood, long Tokens, int
         int most = windows.Sequences[0].Length - 2;
         if (promptTokens < 0 || promptTokens > most) throw new ArgumentOutOfRangeException(nameof(promptTokens), promptTokens, $"promptTokens: got {promptTokens}, expected 0 to {most}");
         IEvictionPolicy policy = PolicyOf(cache);
-        bool samePrompted = policy.Mask.Window > 0 || policy.Info is { Lossy: false };
+        // A filter acts on decode steps only.
+        bool samePrompted = cache.Filter is null && (policy.Mask.Window > 0 || policy.Info is { Lossy: false });
         return samePrompted
             ? AsPrompts(executor, cache, windows, promptTokens, windowDone, stop)
             : TokenByToken(executor, cache, windows, promptTokens, windowDone, stop);

@@ -5,6 +5,7 @@ using Equip.Bench.Output;
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.Eviction;
 using Equip.Model;
+using Equip.Model.Pruning;
 using static Equip.Bench.Output.ColumnType;
 using static Equip.Bench.Output.ColumnView;
 
@@ -15,7 +16,7 @@ internal sealed class InfoCommand : ToolCommand
 {
     private const long BandwidthBytes = 1L << 30;
 
-    private readonly Option<bool> _policies = new("--policies") { Description = "List the policies instead: the paper, whether tokens are lost, whether the choice depends on the question, when it is made, the positions it works under, and what the paper leaves open." };
+    private readonly Option<bool> _policies = new("--policies") { Description = "List the policies and what else prunes instead: the paper, whether tokens are lost, whether the choice depends on the question, when it is made, the positions it works under, and what the paper leaves open." };
     private readonly Option<bool> _bandwidth = new("--bandwidth") { Description = "Also measure the read bandwidth of memory over 1 GiB, with one thread and with all, in bytes a second (a few seconds)." };
     private readonly ComputeSettings _compute = new();
     private readonly OutputSettings _output = new();
@@ -36,7 +37,7 @@ internal sealed class InfoCommand : ToolCommand
         if (parsed.GetValue(_policies))
         {
             using ResultTable<PolicyInfo> policies = _output.Open(parsed, "policies", _policyColumns, context);
-            foreach (PolicyInfo info in EvictionPolicies.All) policies.Add(info);
+            foreach (PolicyInfo info in EvictionPolicies.All.Append(TokenFilterOptions.Description)) policies.Add(info);
             return Cli.Success;
         }
 

@@ -34,6 +34,7 @@ internal static class SettingColumns
             new("then", "then", ColumnType.Text, ColumnView.Setting, row => cache(row).Allocation == 0 ? null : CacheSettings.Tails.NameOf(cache(row).Then)),
             new("page", "page", ColumnType.Integer, ColumnView.Setting, row => cache(row).PageTokens),
             new("kv", "kv", ColumnType.Text, ColumnView.Setting, row => cache(row).KvType.Name()),
+            .. FilterColumns.Settings(cache),
         ];
 
         // What a policy does not use is 0 in resolved options.

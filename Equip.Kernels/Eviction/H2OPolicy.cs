@@ -83,9 +83,18 @@ public sealed class H2OPolicy : IEvictionPolicy
             Span<float> scores = cache.Scores;
             ReadOnlySpan<float> step = received.Of(head, cache.Capacity);
             ScoreSums.Add(scores, step);
-            cache.PendingVictim = cache.Count > _budget ? Victims.Lowest(cache, scores, position + 1 - _recent) : -1;
+            ChooseVictim(cache, position);
         }
     }
+
+    /// <inheritdoc/>
+    public void ObserveNothing(ReadOnlySpan<HeadCache> heads, int position)
+    {
+        foreach (HeadCache cache in heads) ChooseVictim(cache, position);
+    }
+
+    private void ChooseVictim(HeadCache cache, int position)
+        => cache.PendingVictim = cache.Count > _budget ? Victims.Lowest(cache, cache.Scores, position + 1 - _recent) : -1;
 
     /// <summary>The rows that stay: the newest, and the best of the others.</summary>
     internal int[] Keep(ReadOnlySpan<float> scores)

@@ -58,4 +58,12 @@ public interface IEvictionPolicy
     void Observe(ReadOnlySpan<HeadCache> heads, int position, ColumnWeights received)
     {
     }
+
+    /// <summary>
+    /// Called in place of <see cref="Observe"/>, whether or not the policy observes, when the newest token has entered the cache without
+    /// attending (Token Filtering): nothing was received, but a policy that evicts after attention still has to name its next victim.
+    /// </summary>
+    void ObserveNothing(ReadOnlySpan<HeadCache> heads, int position)
+    {
+    }
 }

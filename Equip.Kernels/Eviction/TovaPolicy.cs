@@ -6,7 +6,8 @@ namespace Equip.Kernels.Eviction;
 /// <summary>
 /// TOVA (arXiv 2401.06104): the token that the newest query attends least goes, the newest token itself never. The mean over
 /// all heads of a layer decides, so that a layer's heads hold the same tokens. The new token attends before the eviction: a
-/// head holds budget + 1 rows, and the victim's slot is the next one to be written.
+/// head holds budget + 1 rows, and the victim's slot is the next one to be written. After a token that did not attend (Token Filtering)
+/// the shares of the last one that did decide, and a token that no query has seen yet stays [GUESS].
 /// </summary>
 public sealed class TovaPolicy : IEvictionPolicy
 {
@@ -57,7 +58,8 @@ public sealed class TovaPolicy : IEvictionPolicy
         int[] kept = new int[Math.Min(rows, _budget)];
         TopK.Select(mean.AsSpan(0, rows - 1), kept.AsSpan(0, kept.Length - 1));
         kept[^1] = rows - 1;
-        for (int head = 0; head < prompt.Shape.KvHeads; head++) prompt.Store(head, kept);
+        float[] scores = Array.ConvertAll(kept, row => mean[row]);
+        for (int head = 0; head < prompt.Shape.KvHeads; head++) prompt.Store(head, kept, scores);
     }
 
     /// <inheritdoc/>
@@ -77,7 +79,20 @@ public sealed class TovaPolicy : IEvictionPolicy
         mean.Clear();
         for (int head = 0; head < heads.Length; head++)
             ScoreSums.Add(mean, received.Of(head, capacity));
-        int victim = heads[0].Count > _budget ? Victims.Lowest(heads[0], mean, position) : -1;
+        foreach (HeadCache head in heads) mean.CopyTo(head.Scores);
+        ChooseVictim(heads, position);
+    }
+
+    /// <inheritdoc/>
+    public void ObserveNothing(ReadOnlySpan<HeadCache> heads, int position)
+    {
+        foreach (HeadCache head in heads) head.Scores[head.Positions.IndexOf(position)] = float.PositiveInfinity;
+        ChooseVictim(heads, position);
+    }
+
+    private void ChooseVictim(ReadOnlySpan<HeadCache> heads, int position)
+    {
+        int victim = heads[0].Count > _budget ? Victims.Lowest(heads[0], heads[0].Scores, position) : -1;
         foreach (HeadCache head in heads) head.PendingVictim = victim;
     }
 }

@@ -10,7 +10,7 @@ namespace Equip.Model.Config;
 internal static class ConfigReader
 {
     private const int MaxSize = 1 << 24;
-    private const int MaxLayers = 1 << 12;
+    internal const int MaxLayers = 1 << 12;
 
     private static readonly (ModelFamily Family, string Type, string Architecture)[] _families =
     [

@@ -33,6 +33,24 @@ internal readonly struct JsonFields(string file, string prefix, JsonElement elem
         return values;
     }
 
+    /// <summary>A list of lists of integers.</summary>
+    public int[][] ListsOfInts(string name, int min, int max)
+    {
+        const string expected = "a list of lists of integers";
+        if (!Find(name, out JsonElement value)) throw Missing(name, expected);
+        if (value.ValueKind != JsonValueKind.Array) throw Wrong(name, value, expected);
+        List<int[]> lists = [];
+        foreach (JsonElement list in value.EnumerateArray())
+        {
+            if (list.ValueKind != JsonValueKind.Array) throw Wrong(name, list, expected);
+            List<int> items = [];
+            foreach (JsonElement item in list.EnumerateArray()) items.Add(ToInt(name, item, min, max));
+            lists.Add([.. items]);
+        }
+
+        return [.. lists];
+    }
+
     public double Number(string name, double min, double max) => OptionalNumber(name, min, max) ?? throw Missing(name, Range(min, max));
 
     public double? OptionalNumber(string name, double min, double max)

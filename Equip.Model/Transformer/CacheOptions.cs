@@ -1,6 +1,7 @@
 using Equip.Kernels.Eviction;
 using Equip.Kernels.KvCache;
 using Equip.Kernels.Numerics;
+using Equip.Model.Pruning;
 
 namespace Equip.Model.Transformer;
 
@@ -59,6 +60,9 @@ public sealed record CacheOptions
 
     /// <summary>What a policy that prunes a prompt does afterwards.</summary>
     public DecodeTail Then { get; init; }
+
+    /// <summary>Which tokens skip attention while decoding (Token Filtering); null for none.</summary>
+    public TokenFilterOptions? Filter { get; init; }
 
     /// <summary>With <see cref="Ratio"/> turned into the nearest <see cref="Budget"/> (at least 1) for a prompt of some tokens; the same without a ratio.</summary>
     /// <exception cref="ArgumentException">The ratio is not in [0, 1].</exception>

@@ -122,10 +122,18 @@ public sealed unsafe partial class CpuExecutor
     {
         Grow(ref _promptLogits, _config.VocabularySize);
         Span<float> logits = _promptLogits.AsSpan(0, _config.VocabularySize);
-        for (int i = 0; i < tokens.Length; i++)
+        try
         {
-            Decode([sequence], tokens.Slice(i, 1), logits);
-            everyLogits?.Invoke(i, 1, logits);
+            SetDense(sequence, true);
+            for (int i = 0; i < tokens.Length; i++)
+            {
+                Decode([sequence], tokens.Slice(i, 1), logits);
+                everyLogits?.Invoke(i, 1, logits);
+            }
+        }
+        finally
+        {
+            SetDense(sequence, false);
         }
     }
 
@@ -153,7 +161,7 @@ public sealed unsafe partial class CpuExecutor
         // Those that share a prompt are all empty, so what is said of the rows is the same for all.
         Sequence sequence = sequences[0];
         LayerWeights weights = _weights.Layers[layer];
-        int hidden = _config.HiddenSize;
+        int hidden = _config.HiddenSize, position = sequence.PositionIn(layer);
         Prompt prompt = GatherPast(layer, sequence, tokens);
         Span<float> columnSums = StartColumnSums(layer, sequences, prompt);
         for (int first = 0; first < tokens; first += ChunkTokens)
@@ -161,12 +169,14 @@ public sealed unsafe partial class CpuExecutor
             int count = Math.Min(ChunkTokens, tokens - first);
             Span<float> chunk = x.Slice(first * hidden, count * hidden);
             RmsNorm.Normalize(Context, chunk, weights.AttentionNorm, _config.RmsNormEpsilon, _activations.Normed(count), count);
-            ProjectQueryKeyValue(weights, count);
+            ProjectKeyValue(weights, count);
+            ProjectQuery(weights, count);
+            ObservePrompt(layer, sequences, first, count);
             if (sequence.Strategy.StoresUnrotatedKeys) StoreRows(sequence, prompt, _activations.Key(count), prompt.StoredKeys, prompt.Past + first, count);
-            RotatePrompt(sequence, prompt, prompt.Past + first, sequence.Tokens + first, count);
+            RotatePrompt(sequence, prompt, prompt.Past + first, position + first, count);
             StoreRows(sequence, prompt, prompt.Past + first, count);
             KeepQueries(tokens, first, count);
-            AttendPrompt(sequence, prompt, prompt.Past + first, sequence.Tokens + first, count, columnSums);
+            AttendPrompt(sequence, prompt, prompt.Past + first, position + first, count, columnSums);
             LinearLayer.Multiply(Context, weights.Output, _activations.Attended(count), chunk, count, weights.OutputBias, accumulate: true);
             FeedForward(weights, chunk, count);
         }

@@ -9,6 +9,7 @@ using Equip.Kernels.Memory;
 using Equip.Kernels.Numerics;
 using Equip.Kernels.Rope;
 using Equip.Model.Config;
+using Equip.Model.Pruning;
 
 namespace Equip.Model.Transformer;
 
@@ -55,6 +56,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         _activations = new Activations(_config, _rope.Pairs);
         _outputProjection = new OutputProjection(context, _weights.Layers.Select(layer => layer.Output), _config.Heads, _config.KvHeads);
         _rotatedQueries = new RotatedQueries(_rope, _config.Heads / _config.KvHeads);
+        _filtered = new FilterStatistics(_config.Layers);
     }
 
     /// <summary>The model.</summary>
@@ -75,6 +77,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         if (options.Ratio != 0) throw new ArgumentException($"ratio: got {options.Ratio}, expected a budget (CacheOptions.ForPrompt makes one for a prompt)", nameof(options));
+        options = options with { Filter = CheckFilter(options) };
         PolicyOptions policyOptions = options.ForPolicy();
         IEvictionPolicy policy = EvictionPolicies.Create(options.Policy, policyOptions);
         if (options.PageTokens < 0) throw new ArgumentOutOfRangeException(nameof(options), options.PageTokens, $"page: got {options.PageTokens}, expected 0 or more");
@@ -101,7 +104,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         if (!_pools.TryGetValue((page, options.KvType), out PagePool? pool))
             _pools[(page, options.KvType)] = pool = new PagePool(page, _config.HeadDim, options.KvType);
         SequenceCache cache = new(pool, _config.Layers, _config.KvHeads);
-        return new Sequence(this, options.Resolve(policy) with { PageTokens = page, Positions = positions }, cache, strategy, () => EvictionPolicies.Create(options.Policy, policyOptions));
+        return new Sequence(this, options.Resolve(policy) with { PageTokens = page, Positions = positions }, cache, strategy, () => EvictionPolicies.Create(options.Policy, policyOptions), () => CreateFilter(options));
     }
 
     /// <summary>Appends one token to each of several sequences; they share the weight reads.</summary>
@@ -118,13 +121,13 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         {
             LayerWeights weights = _weights.Layers[layer];
             RmsNorm.Normalize(Context, x, weights.AttentionNorm, _config.RmsNormEpsilon, _activations.Normed(batch), batch);
-            ProjectQueryKeyValue(weights, batch);
-            Rotate(_activations.Key(batch), _activations.Key(batch), _config.KvHeads, batch);
+            ProjectKeyValue(weights, batch);
+            ReadOnlySpan<Sequence> attending = Filter(layer, sequences);
+            RotateKeys(layer, sequences);
             Insert(layer, sequences);
-            Attend(layer, sequences);
-            Observe(layer, sequences);
-            LinearLayer.Multiply(Context, weights.Output, _activations.Attended(batch), x, batch, weights.OutputBias, accumulate: true);
+            Attention(layer, attending, x);
             FeedForward(weights, x, batch);
+            CountTraffic(layer, sequences, attending);
         }
 
         ComputeLogits(x, logits, batch);
@@ -143,18 +146,34 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         foreach (PagePool pool in _pools.Values) pool.Dispose();
     }
 
-    /// <summary>Looks the tokens up, and the angles of their keys.</summary>
+    /// <summary>Looks the tokens up.</summary>
     private Span<float> BeginStep(ReadOnlySpan<Sequence> sequences, ReadOnlySpan<int> tokens)
     {
+        _activations.Reserve(sequences.Length);
+        foreach (Sequence sequence in sequences) sequence.Inconsistent = true;
+        return Embed(tokens);
+    }
+
+    /// <summary>Rotates the step's keys. Their angles are those of the layer before, unless filtered tokens have left the layers with different positions.</summary>
+    private void RotateKeys(int layer, ReadOnlySpan<Sequence> sequences)
+    {
         int batch = sequences.Length;
-        _activations.Reserve(batch);
         Grow(ref _rotations, batch);
+        bool changed = layer == 0;
         for (int i = 0; i < batch; i++)
         {
-            sequences[i].Inconsistent = true;
-            _rotations[i] = sequences[i].Strategy.KeyRotation(sequences[i].Tokens);
+            int rotation = sequences[i].Strategy.KeyRotation(sequences[i].PositionIn(layer));
+            changed |= rotation != _rotations[i];
+            _rotations[i] = rotation;
         }
 
+        if (changed) FillAngles(sequences);
+        Rotate(_activations.Key(batch), _activations.Key(batch), _config.KvHeads, batch);
+    }
+
+    private void FillAngles(ReadOnlySpan<Sequence> sequences)
+    {
+        int batch = sequences.Length;
         Span<float> cos = _activations.Cos(batch), sin = _activations.Sin(batch);
         _rope.Fill(_rotations.AsSpan(0, batch), cos, sin);
         for (int i = 0; i < batch; i++)
@@ -164,8 +183,6 @@ public sealed unsafe partial class CpuExecutor : IDisposable
             cos.Slice(i * _rope.Pairs, _rope.Pairs).Fill(1);
             sin.Slice(i * _rope.Pairs, _rope.Pairs).Clear();
         }
-
-        return Embed(tokens);
     }
 
     private static void EndStep(ReadOnlySpan<Sequence> sequences)
@@ -192,24 +209,31 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         return _residual.AsSpan(0, tokens.Length * hidden);
     }
 
-    /// <summary>q, k, v of the normed rows, with bias and head norms where the family has them; not rotated yet.</summary>
-    private void ProjectQueryKeyValue(LayerWeights weights, int rows)
+    /// <summary>q of the normed rows, with bias and head norm where the family has them; not rotated yet.</summary>
+    private void ProjectQuery(LayerWeights weights, int rows)
     {
-        ReadOnlySpan<float> normed = _activations.Normed(rows);
-        Span<float> query = _activations.Query(rows), key = _activations.Key(rows);
-        LinearLayer.Multiply(Context, weights.Query, normed, query, rows, weights.QueryBias);
-        LinearLayer.Multiply(Context, weights.Key, normed, key, rows, weights.KeyBias);
-        LinearLayer.Multiply(Context, weights.Value, normed, _activations.Value(rows), rows, weights.ValueBias);
-        if (weights.QueryNorm is null || weights.KeyNorm is null) return;
-        RmsNorm.Normalize(Context, query, weights.QueryNorm, _config.RmsNormEpsilon, query, rows * _config.Heads);
-        RmsNorm.Normalize(Context, key, weights.KeyNorm, _config.RmsNormEpsilon, key, rows * _config.KvHeads);
+        Span<float> query = _activations.Query(rows);
+        LinearLayer.Multiply(Context, weights.Query, _activations.Normed(rows), query, rows, weights.QueryBias);
+        if (weights.QueryNorm is { } norm) RmsNorm.Normalize(Context, query, norm, _config.RmsNormEpsilon, query, rows * _config.Heads);
+    }
+
+    /// <summary>k and v of the normed rows, likewise.</summary>
+    private void ProjectKeyValue(LayerWeights weights, int rows)
+    {
+        Span<float> key = _activations.Key(rows);
+        LinearLayer.Multiply(Context, weights.Key, _activations.Normed(rows), key, rows, weights.KeyBias);
+        LinearLayer.Multiply(Context, weights.Value, _activations.Normed(rows), _activations.Value(rows), rows, weights.ValueBias);
+        if (weights.KeyNorm is { } norm) RmsNorm.Normalize(Context, key, norm, _config.RmsNormEpsilon, key, rows * _config.KvHeads);
     }
 
     /// <summary>Rotates rows <c>[rows, heads, headDim]</c> by the angles of the step.</summary>
     private void Rotate(ReadOnlySpan<float> input, Span<float> output, int heads, int rows)
         => RopeRotation.Rotate(Context, _rope, input, output, _activations.Cos(rows), _activations.Sin(rows), rows, heads);
 
-    /// <summary>Evict and insert: the policy names a slot per KV head, and the new K and V rows are written into it.</summary>
+    /// <summary>
+    /// Evict and insert: the policy names a slot per KV head, and the new K and V rows are written into it. A filtered token that does not
+    /// enter the cache evicts nothing.
+    /// </summary>
     private void Insert(int layer, ReadOnlySpan<Sequence> sequences)
     {
         long start = Stopwatch.GetTimestamp();
@@ -218,10 +242,13 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         ReadOnlySpan<float> key = _activations.Key(sequences.Length), value = _activations.Value(sequences.Length);
         for (int i = 0; i < sequences.Length; i++)
         {
+            bool skips = sequences[i].Filter is { Skips: true };
+            if (skips && !sequences[i].Filter!.Appends) continue;
             ReadOnlySpan<HeadCache> heads = sequences[i].Cache.Layer(layer);
-            int position = sequences[i].Tokens;
+            int position = sequences[i].PositionIn(layer);
             sequences[i].Policy.ChooseSlots(heads, position, _slots.AsSpan(0, kvHeads));
             sequences[i].Strategy.Insert(Context, heads, _slots.AsSpan(0, kvHeads), key.Slice(i * width, width), value.Slice(i * width, width), position);
+            if (skips) sequences[i].Policy.ObserveNothing(heads, position);
         }
 
         _evictionTicks += Stopwatch.GetTimestamp() - start;
@@ -252,7 +279,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
                 _firstRun[(i * kvHeads) + head] = written;
                 _rotatedQueries.Select(queries + (((i * kvHeads) + head) * groupWidth));
                 float* columnWeights = observe ? ColumnWeights(stride, i, head) : null;
-                written += sequences[i].Strategy.WriteRuns(heads[head], sequences[i].Tokens, _rotatedQueries, columnWeights, _runs.AsSpan(written));
+                written += sequences[i].Strategy.WriteRuns(heads[head], sequences[i].PositionIn(layer), _rotatedQueries, columnWeights, _runs.AsSpan(written));
             }
         }
 
@@ -271,7 +298,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
             Sequence sequence = sequences[i];
             if (!sequence.Strategy.AttendsAlone) continue;
             float* columnWeights = sequence.Policy.ObservesAttention ? ColumnWeights(stride, i, 0) : null;
-            sequence.Strategy.Attend(Context, sequence.Cache.Layer(layer), sequence.Tokens, _activations.Query(batch).Slice(i * width, width), columnWeights, stride, _activations.Attended(batch).Slice(i * width, width));
+            sequence.Strategy.Attend(Context, sequence.Cache.Layer(layer), sequence.PositionIn(layer), _activations.Query(batch).Slice(i * width, width), columnWeights, stride, _activations.Attended(batch).Slice(i * width, width));
         }
     }
 
@@ -283,7 +310,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < sequences.Length; i++)
             if (sequences[i].Policy.ObservesAttention)
-                sequences[i].Policy.Observe(sequences[i].Cache.Layer(layer), sequences[i].Tokens, new ColumnWeights(ColumnWeights(stride, i, 0), stride));
+                sequences[i].Policy.Observe(sequences[i].Cache.Layer(layer), sequences[i].PositionIn(layer), new ColumnWeights(ColumnWeights(stride, i, 0), stride));
         _evictionTicks += Stopwatch.GetTimestamp() - start;
     }
 

@@ -1,5 +1,6 @@
 using Equip.Kernels.Eviction;
 using Equip.Kernels.KvCache;
+using Equip.Model.Pruning;
 
 namespace Equip.Model.Transformer;
 
@@ -7,8 +8,11 @@ namespace Equip.Model.Transformer;
 public sealed class Sequence : IDisposable
 {
     private readonly Func<IEvictionPolicy> _createPolicy;
+    private readonly Func<TokenFilter?> _createFilter;
+    private readonly bool _closesGaps;
 
-    internal Sequence(CpuExecutor owner, CacheOptions options, SequenceCache cache, CacheStrategy strategy, Func<IEvictionPolicy> createPolicy)
+    internal Sequence(
+        CpuExecutor owner, CacheOptions options, SequenceCache cache, CacheStrategy strategy, Func<IEvictionPolicy> createPolicy, Func<TokenFilter?> createFilter)
     {
         Owner = owner;
         Options = options;
@@ -16,6 +20,10 @@ public sealed class Sequence : IDisposable
         Strategy = strategy;
         _createPolicy = createPolicy;
         Policy = createPolicy();
+        _createFilter = createFilter;
+        Filter = createFilter();
+        // Cache positions are ranks: a token that is left out has none, and the next one takes its number.
+        _closesGaps = Filter is { Appends: false } && options.Positions != PositionScheme.Original;
     }
 
     /// <summary>Tokens seen so far: the next token's position in the text.</summary>
@@ -47,6 +55,9 @@ public sealed class Sequence : IDisposable
 
     internal IEvictionPolicy Policy { get; private set; }
 
+    /// <summary>Decides which tokens attend; null if all do.</summary>
+    internal TokenFilter? Filter { get; private set; }
+
     /// <summary>Set while a step runs: a step that failed half-way leaves some layers ahead of others.</summary>
     internal bool Inconsistent { get; set; }
 
@@ -58,10 +69,17 @@ public sealed class Sequence : IDisposable
     {
         Cache.Clear();
         Policy = _createPolicy();
+        Filter = _createFilter();
         Tokens = 0;
         Unfinished = null;
         Inconsistent = false;
     }
+
+    /// <summary>
+    /// The position under which a layer's cache, strategy and policy know the next token: its place in the text, or, where positions are
+    /// ranks, in what of the text the layer has taken.
+    /// </summary>
+    internal int PositionIn(int layer) => _closesGaps ? Tokens - Filter!.LeftOut(layer) : Tokens;
 
     /// <summary>Returns the memory.</summary>
     public void Dispose()

@@ -89,6 +89,64 @@ internal sealed class EndToEndTests
     }
 
     [Test]
+    public void Eval_Filter_RowsSayWhatWasFilteredAndRead()
+    {
+        JsonArray rows = Json("eval perplexity --context 200 --windows 2 --prompt-tokens 140 --policy full --filter 0,0.5 --filter-schedule tail,robust -o json");
+        Assert.That(rows, Has.Count.EqualTo(3));
+        Assert.That(rows[0]!["filter"], Is.Null);
+        Assert.That(string.Join(' ', rows.Skip(1).Select(row => row!["filter_schedule"])), Is.EqualTo("tail robust"));
+        foreach (JsonNode? row in rows.Skip(1))
+        {
+            Assert.That((double?)row!["filtered"], Is.EqualTo(0.5).Within(0.12));
+            Assert.That(row["filtered_by_layer"]!.AsArray(), Has.Count.EqualTo(8));
+            Assert.That((double?)row["byte_bound"], Is.GreaterThan(1));
+            Assert.That((double?)row["perplexity"], Is.GreaterThan((double)rows[0]!["perplexity"]!));
+        }
+    }
+
+    [Test]
+    public void Eval_Sensitivity_OneRowALayerAndASchedule()
+    {
+        string file = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid():N}.json");
+        try
+        {
+            (int exit, string output, string error) = CliTests.Invoke([.. "eval sensitivity --context 160 --windows 2 --prompt-tokens 130 -o jsonl --schedule-out".Split(' '), file]);
+            Assert.That(exit, Is.Zero, error);
+            Assert.That(output.TrimEnd().Split('\n'), Has.Length.EqualTo(9));
+            Assert.That(error, Does.Contain("layer 7: ").And.Contain("schedule: {"));
+            JsonArray tiers = JsonNode.Parse(File.ReadAllText(file))!["tiers"]!.AsArray();
+            Assert.That(tiers.SelectMany(tier => tier!.AsArray()).Select(layer => (int)layer!).Order(), Is.EqualTo(Enumerable.Range(0, 8)));
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [Test]
+    public void Decode_FilterOnAShape_BoundAndRatioAgainstTheUnfilteredTest()
+    {
+        JsonArray rows = Json("decode --shape 64x4x4x2x96 -p 0 -n 32 -d 200 -r 2 --filter 0,0.5 -o json");
+        Assert.That(rows, Has.Count.EqualTo(2));
+        Assert.That((double?)rows[0]!["byte_bound"], Is.Null);
+        Assert.That((double?)rows[1]!["byte_bound"], Is.GreaterThan(1));
+        Assert.That((double?)rows[1]!["speedup"], Is.GreaterThan(0));
+        Assert.That((double?)rows[1]!["bytes_per_token"], Is.LessThan((double)rows[0]!["bytes_per_token"]!));
+        Assert.That((double?)rows[1]!["filter_us"], Is.GreaterThan(0));
+    }
+
+    [TestCase("decode --filter 1", "--filter: got '1', expected a number from 0 to 0.95")]
+    [TestCase("decode --shape 64x2x4x2x96 --filter 0.1 --filter-schedule robust", "--filter-schedule: robust needs")]
+    [TestCase("eval facts --filter 0.1 --filter-schedule nonsense", "--filter-schedule: got 'nonsense'")]
+    public void Invoke_BadFilter_ExitsWith2(string line, string problem)
+    {
+        (int exit, string output, string error) = CliTests.Invoke(line.Split(' '));
+        Assert.That(exit, Is.EqualTo(2), error);
+        Assert.That(output, Is.Empty);
+        Assert.That(error, Does.Contain(problem));
+    }
+
+    [Test]
     public void EvalPasskey_Full_FindsEveryKeyAndStreamingOnlyNearOnes()
     {
         JsonArray rows = Json("eval passkey --cases 5 --policy full,streaming --budget 128 -o json");

@@ -32,6 +32,12 @@ internal sealed class ReferenceCachePolicy
     /// <summary>Rank among the live tokens instead of the position in the text.</summary>
     public bool RankPositions { get; init; }
 
+    /// <summary>
+    /// Told a layer and the new token's K (not rotated) and V, <c>[kvHeads * headDim]</c>: whether its attention is skipped, and whether it
+    /// enters the cache.
+    /// </summary>
+    public Func<int, double[], double[], (bool Skips, bool Appends)> Filter { get; init; } = (_, _, _) => (false, true);
+
     /// <summary>Called for a layer when the new token has been appended, before attention.</summary>
     public Action<List<ReferenceEntry>[]> BeforeAttention { get; init; } = _ => { };
 
@@ -65,8 +71,7 @@ internal sealed class ReferenceModel
         {
             LayerWeights weights = _weights.Layers[layer];
             double[] normed = Norm(x, weights.AttentionNorm);
-            double[] attended = Attend(sequence, layer, normed, weights, policy);
-            Add(x, Multiply(weights.Output, attended, weights.OutputBias));
+            if (Attend(sequence, layer, normed, weights, policy) is { } attended) Add(x, Multiply(weights.Output, attended, weights.OutputBias));
             normed = Norm(x, weights.FeedForwardNorm);
             double[] gate = Multiply(weights.Gate, normed, weights.GateBias), up = Multiply(weights.Up, normed, weights.UpBias);
             for (int i = 0; i < gate.Length; i++) gate[i] = gate[i] / (1 + Math.Exp(-gate[i])) * up[i];
@@ -84,15 +89,19 @@ internal sealed class ReferenceModel
             while (entries.Count > budget) entries.RemoveAt(sinks);
     };
 
-    private double[] Attend(ReferenceSequence sequence, int layer, double[] normed, LayerWeights weights, ReferenceCachePolicy policy)
+    private double[]? Attend(ReferenceSequence sequence, int layer, double[] normed, LayerWeights weights, ReferenceCachePolicy policy)
     {
         int headDim = _config.HeadDim, group = _config.Heads / _config.KvHeads, position = sequence.Tokens;
         double[] query = Multiply(weights.Query, normed, weights.QueryBias);
         double[] key = Multiply(weights.Key, normed, weights.KeyBias);
         double[] value = Multiply(weights.Value, normed, weights.ValueBias);
+        key = [.. Enumerable.Range(0, _config.KvHeads).SelectMany(head => HeadNorm(Row(key, head), weights.KeyNorm))];
+        (bool skips, bool appends) = policy.Filter(layer, key, value);
+        if (skips && !appends) return null;
         for (int head = 0; head < _config.KvHeads; head++)
-            sequence.Entries[layer][head].Add(new ReferenceEntry(position, HeadNorm(Row(key, head), weights.KeyNorm), Row(value, head)));
+            sequence.Entries[layer][head].Add(new ReferenceEntry(position, Row(key, head), Row(value, head)));
         policy.BeforeAttention(sequence.Entries[layer]);
+        if (skips) return null;
         double[] output = new double[_config.Heads * headDim];
         for (int head = 0; head < _config.Heads; head++)
         {
