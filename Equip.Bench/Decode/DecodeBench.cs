@@ -37,7 +37,7 @@ internal sealed class DecodeBench(CpuExecutor executor)
             int[][] depth = [.. sequences.Select((_, i) => Tokens(random, test.Depth.Of(i, sequences.Length), first: true))];
             Stopwatch clock = Stopwatch.StartNew();
             for (int i = 0; i < sequences.Length; i++) Fill(sequences[i], depth[i], test.Batch, logits, stop);
-            TimeSpan filled = clock.Elapsed, eviction = executor.EvictionTime, filter = executor.FilterTime, attention = executor.AttentionTime;
+            TimeSpan filled = clock.Elapsed, eviction = executor.EvictionTime, filter = executor.FilterTime, attention = executor.AttentionBlockTime;
             StepFacts before = StepFacts.Of(executor);
             (TimeSpan elapsed, TimeSpan first) = test.PromptTokens > 0
                 ? Prompt(test, sequences, random, logits, stop)
@@ -51,7 +51,7 @@ internal sealed class DecodeBench(CpuExecutor executor)
                 PeakMemory.Read())
             {
                 Filter = executor.FilterTime - filter,
-                Attention = executor.AttentionTime - attention,
+                Attention = executor.AttentionBlockTime - attention,
                 Steps = StepFacts.Since(before, executor),
             };
         }

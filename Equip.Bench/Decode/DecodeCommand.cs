@@ -23,6 +23,7 @@ internal sealed class DecodeCommand : ToolCommand
     private readonly ModelSettings _model = new(many: true);
     private readonly CacheSettings _cache = new();
     private readonly FilterSettings _filter = new();
+    private readonly ChannelSettings _channels = new();
     private readonly ComputeSettings _compute = new(many: true);
     private readonly OutputSettings _output = new();
     private readonly SuiteSettings _suite = new();
@@ -42,10 +43,13 @@ internal sealed class DecodeCommand : ToolCommand
               tpot ms     time of a decode step (one token of each sequence)
               evict us    eviction work (choosing, writing, moving, rotating) a decode step or prompt token; evict %: of the time.
                           Probabilities that attention adds up for h2o as it goes are not in it: compare its tokens/s with full's
-              filtered    share of (decided token, layer) pairs that skipped attention (--filter)
               byte bound  bytes a step would read, nothing skipped, by those it reads: how much skipping can bring at most;
-                          measured is what it brings, against the same test without --filter, if that is in the list
+                          measured is what it brings, against the same test with nothing skipped, if that is in the list
+              filtered    share of (decided token, layer) pairs that skipped attention (--filter)
               filter us   time a step spends deciding
+              ffn bytes   of the weights of the feed-forward blocks, what a step reads (--pop, --channels); ffn byte bound and
+                          ffn measured as above, of these blocks alone. Without depth the first step is whole: it ranks the
+                          channels
               KV          bytes of keys and values held at the end, whole pages, all sequences; and of what all tokens would take
               kept        the budget as a fraction of the prompt (--ratio)
               weights/s   bytes of weights read a second while decoding
@@ -69,11 +73,12 @@ internal sealed class DecodeCommand : ToolCommand
               equip decode --suite equip --quick -o html > equip.html
               equip decode --shape tinyllama-1.1b -p 0 -b 8 -d 512:2048           eight sequences of their own lengths
               equip decode --filter 0,0.5 -p 0 -n 128 -d 1024                     Token Filtering against none
+              equip decode --shape tinyllama-1.1b --pop 0,0.2,0.4 -p 0 -n 32      POP against none
               equip decode -m ./Llama-3.2-1B --policy streaming --budget 128-1024*2 -t 1,2,4 -o html > budgets.html
             """) =>
         AddAll([
             _prompt, _generate, _depth, _batch, _sequences, _repetitions, _sequential, _withQuality, _quality,
-            .. _model.All, .. _cache.All, .. _filter.All, .. _compute.All, _output.Option, .. _suite.All,
+            .. _model.All, .. _cache.All, .. _filter.All, .. _channels.All, .. _compute.All, _output.Option, .. _suite.All,
         ]);
 
     /// <summary>The tests of every combination, those that differ in the cache alone side by side; prompts before generation.</summary>
@@ -103,7 +108,7 @@ internal sealed class DecodeCommand : ToolCommand
         }
 
         IReadOnlyList<DecodeTest> tests = Combine(
-            _filter.Expand(parsed, _cache.Expand(parsed), _model.DirectoryOf(parsed)), _prompt.Values(parsed), _generate.Values(parsed), _depth.Values(parsed), _batch.Values(parsed), _sequences.Values(parsed));
+            _channels.Expand(parsed, _filter.Expand(parsed, _cache.Expand(parsed), _model.DirectoryOf(parsed))), _prompt.Values(parsed), _generate.Values(parsed), _depth.Values(parsed), _batch.Values(parsed), _sequences.Values(parsed));
         if (tests.Count == 0) throw new UsageException("-p and -n: got 0 for both, expected something to measure");
         if (_cache.HasRatio(parsed) && tests.Any(test => test.Depth.First != test.Depth.Last || test.Depth.First + test.PromptTokens == 0))
             throw new UsageException("--ratio: a test without -p and -d has no prompt, one with -d first:last several; expected --budget");
@@ -138,13 +143,14 @@ internal sealed class DecodeCommand : ToolCommand
         HashSet<Option> allowed = [.. _suite.All, .. _compute.All, .. _model.SuiteOptions, .. _cache.SuiteOptions, _sequences, _depth, _output.Option];
         foreach (Option option in Options)
             if (!allowed.Contains(option) && SuiteSettings.Given(parsed, option)) throw new UsageException($"{option.Name}: does not apply to --suite");
+        if (parsed.GetValue(_depth)?.Any(depth => depth.First != depth.Last) == true) throw new UsageException("-d: first:last does not apply to --suite");
         using KernelContext kernels = _compute.OpenOne(parsed);
         _suite.Run(parsed, plan => _cache.Narrow(parsed, plan) with
         {
             Shapes = _model.ShapesOr(parsed, plan.Shapes),
             Weights = _model.SyntheticWeights(parsed),
             Sequences = _sequences.ValuesOr(parsed, plan.Sequences),
-            Contexts = _depth.ValuesOr(parsed, plan.Contexts),
+            Contexts = [.. _depth.ValuesOr(parsed, [.. plan.Contexts.Select(tokens => (Depth)tokens)]).Select(depth => depth.First)],
         }, kernels, _output, context);
     }
 }

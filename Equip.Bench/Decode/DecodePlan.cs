@@ -57,10 +57,10 @@ internal sealed record DecodePlan
                from test in Tests.Select(test => test with { Cache = CacheSettings.Resolve(executor, test.Cache.ForPrompt(test.Depth.First + test.PromptTokens)) }).Distinct()
                select (new DecodeRow(test, facts, ComputeFacts.Of(executor.Context)), bench),
         ];
-        foreach ((DecodeRow row, DecodeBench bench) in jobs.Where(job => job.Row.Test.Cache.Filter is not null))
+        foreach ((DecodeRow row, DecodeBench bench) in jobs.Where(job => job.Row.Test.Cache is { Filter: not null } or { Channels: not null }))
         {
-            DecodeTest unfiltered = row.Test with { Cache = row.Test.Cache with { Filter = null } };
-            row.Unfiltered = jobs.FirstOrDefault(job => job.Bench == bench && job.Row.Test == unfiltered).Row;
+            DecodeTest whole = row.Test with { Cache = row.Test.Cache with { Filter = null, Channels = null } };
+            row.Whole = jobs.FirstOrDefault(job => job.Bench == bench && job.Row.Test == whole).Row;
         }
 
         int reported = 0;

@@ -65,11 +65,17 @@ internal sealed class DecodeRow(DecodeTest test, ModelFacts model, ComputeFacts 
     /// <summary>Mean time a decode step of query projection, attention and output projection, in microseconds; null for a prompt.</summary>
     public double? AttentionMicroseconds => test.GeneratedTokens == 0 ? null : Samples.Average(sample => sample.Attention.TotalMicroseconds) / test.Steps;
 
-    /// <summary>The same test without a filter, if the plan has it; null for a row without one.</summary>
-    public DecodeRow? Unfiltered { get; set; }
+    /// <summary>The same test with nothing left out of the model, if the plan has it; null for that row itself.</summary>
+    public DecodeRow? Whole { get; set; }
 
-    /// <summary>How much faster than <see cref="Unfiltered"/>: the ratio of the median times; null without it.</summary>
-    public double? Speedup => Unfiltered is { Samples.Count: > 0 } ? Statistics.Median(Unfiltered.Nanoseconds) / Statistics.Median(Nanoseconds) : null;
+    /// <summary>How much faster than <see cref="Whole"/>: the ratio of the median times; null without it.</summary>
+    public double? Speedup => Whole is { Samples.Count: > 0 } ? Statistics.Median(Whole.Nanoseconds) / Statistics.Median(Nanoseconds) : null;
+
+    /// <summary>Median time a decode step of the feed-forward blocks, in microseconds; null for a prompt.</summary>
+    public double? FeedForwardMicroseconds => test.GeneratedTokens == 0 ? null : Statistics.Median(Samples.Select(sample => sample.Steps!.FeedForward.Time.TotalMicroseconds)) / test.Steps;
+
+    /// <summary>How much faster its feed-forward blocks are than those of <see cref="Whole"/>; null without it.</summary>
+    public double? FeedForwardSpeedup => test.Cache.Channels is not null && Whole is { Samples.Count: > 0 } ? Whole.FeedForwardMicroseconds / FeedForwardMicroseconds : null;
 
     /// <summary>Bytes of weights read a second while decoding; null for a prompt, whose tokens share the reads.</summary>
     public double? WeightBytesPerSecond => StepMilliseconds is { } milliseconds ? model.WeightBytes / milliseconds * 1000 : null;

@@ -3,13 +3,6 @@ namespace Equip.Bench.Decode;
 /// <summary>Means and spread of samples.</summary>
 internal static class Statistics
 {
-    /// <summary>The middle of the samples.</summary>
-    public static double Median(IEnumerable<double> samples)
-    {
-        double[] sorted = [.. samples.Order()];
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
-    }
-
     /// <summary>Sample standard deviation (n - 1); 0 for one sample, as llama-bench has it.</summary>
     public static double Deviation(IReadOnlyCollection<double> samples)
     {

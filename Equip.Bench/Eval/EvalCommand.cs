@@ -29,6 +29,7 @@ internal sealed class EvalCommand : ToolCommand
     private readonly Option<(int Index, int Count)?> _shard = new("--shard") { CustomParser = ParseShard, Description = "Measure only every Nth row of the table, from row I: 1/4, 2/4, 3/4 and 4/4 are the whole. Each writes its own --out; the files are concatenated.", HelpName = "I/N" };
     private readonly FilterSettings _filter = new();
     private readonly ModelSettings _model = new();
+    private readonly ChannelSettings _channels = new();
     private readonly CacheSettings _cache = new(policies: "full,streaming", budgets: "128,512");
     private readonly ComputeSettings _compute = new();
     private readonly OutputSettings _output = new();
@@ -61,6 +62,7 @@ internal sealed class EvalCommand : ToolCommand
               equip eval perplexity --prompt-tokens 512 --policy full,snapkv --budget 256
               equip eval perplexity --prompt-tokens 512 --policy full --filter 0,0.1,0.3 --filter-schedule uniform,robust
               equip eval sensitivity --data my.txt --schedule-out my-model/filter-schedule.json
+              equip eval perplexity --prompt-tokens 512 --policy full --pop 0,0.2,0.4 --channels gate-first,oracle -o html > channels.html
               equip eval passkey --policy streaming --budget 256 -o json
               equip eval facts --policy all --budget 64-512*2 --out facts.jsonl -o html > facts.html
               equip eval passkey --suite laprox-ablation --budget 64-512*2
@@ -72,7 +74,7 @@ internal sealed class EvalCommand : ToolCommand
         Arguments.Add(_task);
         Subcommands.Add(new EvalReportCommand());
         Subcommands.Add(new SensitivityCommand());
-        AddAll([_data, _cases, _windows, _context, _promptTokens, _suite, _out, _shard, .. _model.All, .. _cache.All, .. _filter.All, .. _compute.All, _output.Option]);
+        AddAll([_data, _cases, _windows, _context, _promptTokens, _suite, _out, _shard, .. _model.All, .. _cache.All, .. _filter.All, .. _channels.All, .. _compute.All, _output.Option]);
     }
 
     private static string? ParseTask(ArgumentResult result)
@@ -124,7 +126,7 @@ internal sealed class EvalCommand : ToolCommand
     /// <summary>The caches asked for, before any model is there.</summary>
     private IEnumerable<CacheOptions> Caches(ParseResult parsed, string task)
     {
-        IReadOnlyList<CacheOptions> caches = _cache.Expand(parsed);
+        IReadOnlyList<CacheOptions> caches = _channels.Expand(parsed, _cache.Expand(parsed));
         if (_suite.Single(parsed) is { } suite)
         {
             if (_cache.NamesPolicies(parsed)) throw new UsageException("--suite and --policy: expected one of them");
@@ -137,7 +139,7 @@ internal sealed class EvalCommand : ToolCommand
             return promptTokens == 0 ? caches : throw new UsageException($"--prompt-tokens: {task} has its own prompts");
         if (_cache.AsksForEvery(parsed)) return caches.Where(cache => Perplexity.CanMeasure(cache, promptTokens));
         if (caches.FirstOrDefault(cache => !Perplexity.CanMeasure(cache, promptTokens)) is { } blind)
-            throw new UsageException($"--policy: {blind.Policy} prunes once, after a prompt, which perplexity has only with --prompt-tokens");
+            throw new UsageException($"{(blind.Channels is null ? $"--policy: {blind.Policy} prunes once, after a prompt" : "--pop and --channels: channels are chosen after a prompt")}, which perplexity has only with --prompt-tokens");
         return caches;
     }
 

@@ -79,8 +79,8 @@ internal sealed class EvalPlan(CpuExecutor executor, EvalTask task, IReadOnlyLis
 
     private bool SharesPrompts(CacheOptions cache)
     {
-        // What a filter does is counted for each row alone.
-        if (cache.Filter is not null) return false;
+        // What decode steps leave out is counted for each row alone.
+        if (cache is { Filter: not null } or { Channels: not null }) return false;
         using Sequence probe = executor.CreateSequence(cache with { Ratio = 0 });
         return probe.SharesPrompts;
     }

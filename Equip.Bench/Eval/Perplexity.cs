@@ -38,15 +38,15 @@ internal sealed record Perplexity(double NegativeLogLikelihood, long Tokens, int
         int most = windows.Sequences[0].Length - 2;
         if (promptTokens < 0 || promptTokens > most) throw new ArgumentOutOfRangeException(nameof(promptTokens), promptTokens, $"promptTokens: got {promptTokens}, expected 0 to {most}");
         IEvictionPolicy policy = PolicyOf(cache);
-        // A filter acts on decode steps only.
-        bool samePrompted = cache.Filter is null && (policy.Mask.Window > 0 || policy.Info is { Lossy: false });
+        // What decode steps leave out, a prompt's tokens would not.
+        bool samePrompted = cache is { Filter: null, Channels: null } && (policy.Mask.Window > 0 || policy.Info is { Lossy: false });
         return samePrompted
             ? AsPrompts(executor, cache, windows, promptTokens, windowDone, stop)
             : TokenByToken(executor, cache, windows, promptTokens, windowDone, stop);
     }
 
     /// <summary>Whether a policy does to a text what perplexity can see: most that prune once, after a prompt, need one.</summary>
-    public static bool CanMeasure(CacheOptions cache, int promptTokens) => promptTokens > 0 || PolicyOf(cache).Info is { Lossy: false } or { ActsAtDecode: true };
+    public static bool CanMeasure(CacheOptions cache, int promptTokens) => promptTokens > 0 || (cache.Channels is null && PolicyOf(cache).Info is { Lossy: false } or { ActsAtDecode: true });
 
     /// <summary>-log softmax(logits)[token], in nats: log of the sum of exp(x - max), plus max, minus the token's logit.</summary>
     public static double NegativeLogProbability(ReadOnlySpan<float> logits, int token)

@@ -37,7 +37,7 @@ internal sealed class InfoCommand : ToolCommand
         if (parsed.GetValue(_policies))
         {
             using ResultTable<PolicyInfo> policies = _output.Open(parsed, "policies", _policyColumns, context);
-            foreach (PolicyInfo info in EvictionPolicies.All.Append(TokenFilterOptions.Description)) policies.Add(info);
+            foreach (PolicyInfo info in EvictionPolicies.All.Append(TokenFilterOptions.Description).Concat(ChannelOptions.Methods)) policies.Add(info);
             return Cli.Success;
         }
 

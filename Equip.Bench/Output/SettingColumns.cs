@@ -35,6 +35,7 @@ internal static class SettingColumns
             new("page", "page", ColumnType.Integer, ColumnView.Setting, row => cache(row).PageTokens),
             new("kv", "kv", ColumnType.Text, ColumnView.Setting, row => cache(row).KvType.Name()),
             .. FilterColumns.Settings(cache),
+            .. ChannelColumns.Settings(cache),
         ];
 
         // What a policy does not use is 0 in resolved options.

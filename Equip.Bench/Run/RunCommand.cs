@@ -23,6 +23,7 @@ internal sealed class RunCommand : ToolCommand
     private readonly ModelSettings _model = new();
     private readonly CacheSettings _cache = new(many: false);
     private readonly FilterSettings _filter = new(many: false);
+    private readonly ChannelSettings _channels = new(many: false);
     private readonly ComputeSettings _compute = new();
 
     public RunCommand()
@@ -36,7 +37,7 @@ internal sealed class RunCommand : ToolCommand
               equip run -m ./Llama-3.2-1B --prompt "Once" --temp 0.8 --top-p 0.95 --seed 7
             """)
     {
-        AddAll([_prompt, _promptFile, _count, _temperature, _topK, _topP, _seed, .. _model.All, .. _cache.All, .. _filter.All, .. _compute.All]);
+        AddAll([_prompt, _promptFile, _count, _temperature, _topK, _topP, _seed, .. _model.All, .. _cache.All, .. _filter.All, .. _channels.All, .. _compute.All]);
         Validators.Add(result =>
         {
             if ((result.GetResult(_prompt) is null) == (result.GetResult(_promptFile) is null)) result.AddError("--prompt and --prompt-file: expected one of them");
@@ -45,7 +46,7 @@ internal sealed class RunCommand : ToolCommand
 
     protected override int Run(ParseResult parsed, ToolContext context)
     {
-        CacheOptions cache = _filter.Single(parsed, _cache.Single(parsed), _model.DirectoryOf(parsed));
+        CacheOptions cache = _channels.Single(parsed, _filter.Single(parsed, _cache.Single(parsed), _model.DirectoryOf(parsed)));
         int count = _count.Single(parsed);
         string prompt = parsed.GetValue(_prompt) ?? ReadPrompt(parsed.GetValue(_promptFile)!);
         using LanguageModel model = _model.Open(parsed);
@@ -83,8 +84,10 @@ internal sealed class RunCommand : ToolCommand
             context.Error.WriteLine(
                 $"KV cache: {cache.Policy}{(cache.Policy == CacheSettings.Full ? "" : $" {cache.Budget} ({Format.Number(Math.Min(100, 100.0 * cache.Budget / prompted))} % of the prompt)")}, {Format.Number(sequence.LiveTokens)} of {sequence.Tokens} tokens, {Format.Bytes(sequence.KvBytes)}; " +
                 $"eviction {Format.Number((executor.EvictionTime - promptEviction).TotalMicroseconds / Math.Max(steps, 1))} us a step; peak memory {Format.Bytes(PeakMemory.Read())}");
-            if (executor.Filtered is { Decided: > 0 } filtered)
-                context.Error.WriteLine($"filtered: {Format.Number(100 * filtered.Ratio)} % of attention, {Format.Bytes(executor.Traffic.BytesPerToken)} read a token, byte bound {Format.Number(executor.Traffic.Bound)} x");
+            if (executor.Filtered is { Decided: > 0 } filtered) context.Error.WriteLine($"filtered: {Format.Number(100 * filtered.Ratio)} % of attention");
+            if (executor.FeedForwardTraffic is { Channels: > 0 } channels) context.Error.WriteLine($"channels: {Format.Number(100 * channels.KeptShare)} % kept");
+            if (executor.Traffic is var traffic && traffic.Bytes != traffic.DenseBytes)
+                context.Error.WriteLine($"{Format.Bytes(traffic.BytesPerToken)} read a token, byte bound {Format.Number(traffic.Bound)} x");
         }
 
         return stopped ? Cli.Cancelled : Cli.Success;

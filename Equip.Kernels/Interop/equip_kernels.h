@@ -292,7 +292,7 @@ typedef struct equip_policy_options {
     int32_t pool_mode;     /* 0: the policy's own, 1: mean, 2: maximum */
     int32_t allocation;    /* 0: the policy's own, 1: even, 2: heads of a layer compete, 3: all layers, 4: all layers by raw scores */
     int32_t reading;       /* 0: the policy's own; else how a group's score is read, see the ScoreReading enumeration */
-    int32_t then;          /* after a pruned prompt 0: grow, 1: overwrite the oldest, 2: overwrite the least attended */
+    int32_t then;          /* after a pruned prompt 0: the policy's own, 1: grow, 2: overwrite the oldest, 3: overwrite the least attended, 4: whole pages */
 } equip_policy_options;
 
 typedef struct equip_policy_info {

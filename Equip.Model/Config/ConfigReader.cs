@@ -18,6 +18,9 @@ internal static class ConfigReader
         (ModelFamily.Mistral, "mistral", "MistralForCausalLM"),
         (ModelFamily.Qwen2, "qwen2", "Qwen2ForCausalLM"),
         (ModelFamily.Qwen3, "qwen3", "Qwen3ForCausalLM"),
+        (ModelFamily.Mixtral, "mixtral", "MixtralForCausalLM"),
+        (ModelFamily.Qwen2Moe, "qwen2_moe", "Qwen2MoeForCausalLM"),
+        (ModelFamily.Qwen3Moe, "qwen3_moe", "Qwen3MoeForCausalLM"),
     ];
 
     public static ModelConfig Read(JsonFields fields)
@@ -40,6 +43,7 @@ internal static class ConfigReader
             Family = family,
             HiddenSize = hidden,
             IntermediateSize = fields.Int("intermediate_size", 1, MaxSize),
+            Mixture = MixtureReader.Read(fields, family, layers, MaxSize),
             Layers = layers,
             Heads = heads,
             KvHeads = kvHeads,
@@ -49,10 +53,10 @@ internal static class ConfigReader
             RmsNormEpsilon = (float)(fields.OptionalNumber("rms_norm_eps", 1e-30, 1) ?? 1e-6),
             Rope = RopeReader.Read(fields, headDim, maxPositions),
             TieWordEmbeddings = fields.Bool("tie_word_embeddings", false),
-            AttentionBias = family == ModelFamily.Qwen2 || attentionBias,
-            AttentionOutputBias = family != ModelFamily.Qwen2 && attentionBias,
+            AttentionBias = IsQwen2(family) || attentionBias,
+            AttentionOutputBias = !IsQwen2(family) && attentionBias,
             MlpBias = fields.Bool("mlp_bias", false),
-            QkNorm = family == ModelFamily.Qwen3,
+            QkNorm = family is ModelFamily.Qwen3 or ModelFamily.Qwen3Moe,
             DataType = ReadDataType(fields),
         };
     }
@@ -86,9 +90,11 @@ internal static class ConfigReader
         if (fields.Text("hidden_act") is { } activation && activation != "silu")
             throw fields.Error("hidden_act", $"got {JsonFile.Quote(activation)}, expected silu");
         // Qwen2 has its q, k and v biases whatever the file says of attention_bias.
-        if (family == ModelFamily.Mistral) RefuseBias(fields, "attention_bias", family);
+        if (family is ModelFamily.Mistral or ModelFamily.Mixtral) RefuseBias(fields, "attention_bias", family);
         if (family != ModelFamily.Llama) RefuseBias(fields, "mlp_bias", family);
     }
+
+    private static bool IsQwen2(ModelFamily family) => family is ModelFamily.Qwen2 or ModelFamily.Qwen2Moe;
 
     private static void RefuseBias(JsonFields fields, string name, ModelFamily family)
     {
@@ -115,7 +121,7 @@ internal static class ConfigReader
     /// </summary>
     private static void RefuseSlidingWindow(JsonFields fields, ModelFamily family, int layers, int maxPositions)
     {
-        bool qwen = family is ModelFamily.Qwen2 or ModelFamily.Qwen3;
+        bool qwen = family is ModelFamily.Qwen2 or ModelFamily.Qwen3 or ModelFamily.Qwen2Moe or ModelFamily.Qwen3Moe;
         int? window = fields.OptionalInt("sliding_window", 0, int.MaxValue);
         if (window is null && !fields.Names("sliding_window") && (qwen || family == ModelFamily.Mistral)) window = 4096;
         string[]? layerTypes = fields.Texts("layer_types");

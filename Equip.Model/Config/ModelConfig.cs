@@ -17,6 +17,15 @@ public enum ModelFamily
 
     /// <summary>Qwen3ForCausalLM: RMS norm on q and k heads, explicit head_dim.</summary>
     Qwen3,
+
+    /// <summary>MixtralForCausalLM: Mistral with experts.</summary>
+    Mixtral,
+
+    /// <summary>Qwen2MoeForCausalLM: Qwen2 with experts and a shared one.</summary>
+    Qwen2Moe,
+
+    /// <summary>Qwen3MoeForCausalLM: Qwen3 with experts.</summary>
+    Qwen3Moe,
 }
 
 /// <summary>What the executor needs to know of a model: config.json, checked and with defaults filled in.</summary>
@@ -28,8 +37,14 @@ public sealed record ModelConfig
     /// <summary>Width of the residual stream.</summary>
     public required int HiddenSize { get; init; }
 
-    /// <summary>Channels of the feed-forward layers.</summary>
+    /// <summary>Channels of the feed-forward layers, those without experts.</summary>
     public required int IntermediateSize { get; init; }
+
+    /// <summary>The experts of the other layers; null if there are none.</summary>
+    public MixtureConfig? Mixture { get; init; }
+
+    /// <summary>Channels of the widest block.</summary>
+    internal int WidestFeedForward => Math.Max(IntermediateSize, Mixture is null ? 0 : Math.Max(Mixture.IntermediateSize, Mixture.SharedIntermediateSize));
 
     /// <summary>Transformer layers.</summary>
     public required int Layers { get; init; }

@@ -17,7 +17,7 @@ internal sealed class Activations(ModelConfig config, int pairs) : IDisposable
     public void Reserve(int rows)
     {
         if (rows <= _rows) return;
-        long perRow = config.HiddenSize + (4L * QueryWidth) + (2L * KvWidth) + (2L * config.IntermediateSize) + (4L * pairs);
+        long perRow = config.HiddenSize + (4L * QueryWidth) + (2L * KvWidth) + (2L * config.WidestFeedForward) + (4L * pairs);
         NativeBuffer grown = new(checked(perRow * rows * sizeof(float)));
         _buffer?.Dispose();
         _buffer = grown;
@@ -38,9 +38,9 @@ internal sealed class Activations(ModelConfig config, int pairs) : IDisposable
 
     public Span<float> Value(int rows) => Part(AfterQueries + KvWidth, KvWidth, rows);                          // [rows, kvHeads, headDim]
 
-    public Span<float> Gate(int rows) => Part(AfterKv, config.IntermediateSize, rows);                          // [rows, intermediate]
+    public Span<float> Gate(int rows) => Part(AfterKv, config.WidestFeedForward, rows);                          // [rows, widest feed-forward]
 
-    public Span<float> Up(int rows) => Part(AfterKv + config.IntermediateSize, config.IntermediateSize, rows);  // [rows, intermediate]
+    public Span<float> Up(int rows) => Part(AfterKv + config.WidestFeedForward, config.WidestFeedForward, rows);  // [rows, widest feed-forward]
 
     public Span<float> Cos(int rows) => Part(AfterFeedForward, pairs, rows);                                    // [rows, pairs]
 
@@ -56,7 +56,7 @@ internal sealed class Activations(ModelConfig config, int pairs) : IDisposable
 
     private long AfterKv => AfterQueries + (2L * KvWidth);
 
-    private long AfterFeedForward => AfterKv + (2L * config.IntermediateSize);
+    private long AfterFeedForward => AfterKv + (2L * config.WidestFeedForward);
 
     private unsafe Span<float> Part(long offsetPerRow, int width, int rows)
         => new((float*)_buffer!.Pointer + (offsetPerRow * _rows), checked(width * rows));

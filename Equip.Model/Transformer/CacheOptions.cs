@@ -5,7 +5,7 @@ using Equip.Model.Pruning;
 
 namespace Equip.Model.Transformer;
 
-/// <summary>The cache of one sequence: which tokens it keeps, where, and in what type.</summary>
+/// <summary>The cache of one sequence: which tokens it keeps, where, and in what type; and what of the model its decode steps leave out.</summary>
 public sealed record CacheOptions
 {
     /// <summary>The policy's name: full, streaming, ... (see <see cref="EvictionPolicies"/>).</summary>
@@ -71,6 +71,9 @@ public sealed record CacheOptions
         if (!(Ratio is >= 0 and <= 1)) throw new ArgumentException($"ratio: got {Ratio}, expected above 0 and at most 1");
         return Ratio == 0 ? this : this with { Budget = Math.Max(1, (int)Math.Round(Ratio * tokens)), Ratio = 0 };
     }
+
+    /// <summary>Which channels of the feed-forward blocks are computed while decoding; null for all.</summary>
+    public ChannelOptions? Channels { get; init; }
 
     /// <summary>What the policy is made from.</summary>
     public PolicyOptions ForPolicy() => new()

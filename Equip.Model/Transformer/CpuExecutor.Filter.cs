@@ -15,7 +15,7 @@ public sealed unsafe partial class CpuExecutor
     private Sequence[] _attending = [];
     private int[] _attendingRows = [];
     private long _filterTicks;
-    private long _attentionTicks;
+    private long _attentionBlockTicks;
 
     /// <summary>What Token Filtering has done so far, all sequences together.</summary>
     public FilterStatistics Filtered => _filtered.Copy();
@@ -24,7 +24,7 @@ public sealed unsafe partial class CpuExecutor
     public TimeSpan FilterTime => Stopwatch.GetElapsedTime(0, _filterTicks);
 
     /// <summary>Time spent so far in decode steps on what a filtered token skips: query projection, attention, output projection.</summary>
-    public TimeSpan AttentionTime => Stopwatch.GetElapsedTime(0, _attentionTicks);
+    public TimeSpan AttentionBlockTime => Stopwatch.GetElapsedTime(0, _attentionBlockTicks);
 
     /// <summary>What decode steps have read so far.</summary>
     public StepTraffic Traffic { get; private set; }
@@ -103,7 +103,7 @@ public sealed unsafe partial class CpuExecutor
         if (!all) MoveRows(x, residual, rows, gather: true);
         LinearLayer.Multiply(Context, weights.Output, _activations.Attended(rows), residual, rows, weights.OutputBias, accumulate: true);
         if (!all) MoveRows(residual, x, rows, gather: false);
-        _attentionTicks += Stopwatch.GetTimestamp() - start;
+        _attentionBlockTicks += Stopwatch.GetTimestamp() - start;
     }
 
     /// <summary>Gathers the attending rows <c>[_, hidden]</c> to the front of the destination, or scatters them back. Ascending, so it works in place.</summary>
@@ -117,17 +117,17 @@ public sealed unsafe partial class CpuExecutor
         }
     }
 
-    /// <summary>Adds what a layer of a step has read, and what it would have read had every sequence attended.</summary>
+    /// <summary>Adds what the tokens of a step have read in a layer, and what they would have read, had nothing been left out.</summary>
     private void CountTraffic(int layer, ReadOnlySpan<Sequence> sequences, ReadOnlySpan<Sequence> attending)
     {
         LayerWeights weights = _weights.Layers[layer];
-        long always = weights.Key.Bytes + weights.Value.Bytes + weights.Gate.Bytes + weights.Up.Bytes + weights.Down.Bytes;
-        if (layer == 0) always += _weights.Head.Bytes;
-        long attention = weights.Query.Bytes + weights.Output.Bytes;
+        long always = weights.Key.Bytes + weights.Value.Bytes + (layer == 0 ? _weights.Head.Bytes : 0), attention = weights.Query.Bytes + weights.Output.Bytes;
+        FeedForwardTraffic feedForward = FeedForwardTraffic.Since(_counted);
+        _counted = FeedForwardTraffic;
         Traffic = Traffic.Add(
             layer == 0 ? sequences.Length : 0,
-            always + (attending.IsEmpty ? 0 : attention + LiveBytes(layer, attending)),
-            always + attention + LiveBytes(layer, sequences));
+            (always * sequences.Length) + feedForward.Bytes + (attending.IsEmpty ? 0 : (attention * attending.Length) + LiveBytes(layer, attending)),
+            ((always + attention) * sequences.Length) + feedForward.DenseBytes + LiveBytes(layer, sequences));
     }
 
     /// <summary>Bytes of the live K and V rows of a layer.</summary>

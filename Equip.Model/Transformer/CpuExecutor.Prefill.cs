@@ -125,6 +125,7 @@ public sealed unsafe partial class CpuExecutor
         try
         {
             SetDense(sequence, true);
+            _feedsPrompt = true;
             for (int i = 0; i < tokens.Length; i++)
             {
                 Decode([sequence], tokens.Slice(i, 1), logits);
@@ -134,7 +135,10 @@ public sealed unsafe partial class CpuExecutor
         finally
         {
             SetDense(sequence, false);
+            _feedsPrompt = false;
         }
+
+        sequence.Channels?.EndPrompt();
     }
 
     /// <summary>Runs the tokens through all layers and returns the residual stream <c>[tokens, hidden]</c>.</summary>
@@ -148,6 +152,7 @@ public sealed unsafe partial class CpuExecutor
         for (int layer = 0; layer < _config.Layers; layer++) RunPromptLayer(layer, sequences, x, tokens.Length, final);
         foreach (Sequence sequence in sequences)
         {
+            sequence.Channels?.EndPrompt();
             sequence.Tokens += tokens.Length;
             if (final) sequence.Unfinished = null;
             sequence.Inconsistent = false;
@@ -178,7 +183,7 @@ public sealed unsafe partial class CpuExecutor
             KeepQueries(tokens, first, count);
             AttendPrompt(sequence, prompt, prompt.Past + first, position + first, count, columnSums);
             LinearLayer.Multiply(Context, weights.Output, _activations.Attended(count), chunk, count, weights.OutputBias, accumulate: true);
-            FeedForward(weights, chunk, count);
+            FeedForward(layer, sequences, chunk, count, prompt: true);
         }
 
         foreach (Sequence each in sequences)

@@ -57,6 +57,8 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         _outputProjection = new OutputProjection(context, _weights.Layers.Select(layer => layer.Output), _config.Heads, _config.KvHeads);
         _rotatedQueries = new RotatedQueries(_rope, _config.Heads / _config.KvHeads);
         _filtered = new FilterStatistics(_config.Layers);
+        _routing = _config.Mixture is { } mixture ? new ExpertRouting(mixture) : null;
+        _channelScratch = new ChannelScratch(_config.WidestFeedForward);
     }
 
     /// <summary>The model.</summary>
@@ -76,6 +78,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
     public Sequence CreateSequence(CacheOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
+        options = options with { Channels = options.Channels?.Resolve() };
         if (options.Ratio != 0) throw new ArgumentException($"ratio: got {options.Ratio}, expected a budget (CacheOptions.ForPrompt makes one for a prompt)", nameof(options));
         options = options with { Filter = CheckFilter(options) };
         PolicyOptions policyOptions = options.ForPolicy();
@@ -104,7 +107,9 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         if (!_pools.TryGetValue((page, options.KvType), out PagePool? pool))
             _pools[(page, options.KvType)] = pool = new PagePool(page, _config.HeadDim, options.KvType);
         SequenceCache cache = new(pool, _config.Layers, _config.KvHeads);
-        return new Sequence(this, options.Resolve(policy) with { PageTokens = page, Positions = positions }, cache, strategy, () => EvictionPolicies.Create(options.Policy, policyOptions), () => CreateFilter(options));
+        return new Sequence(
+            this, options.Resolve(policy) with { PageTokens = page, Positions = positions }, cache, strategy,
+            () => EvictionPolicies.Create(options.Policy, policyOptions), () => CreateFilter(options), () => CreateChannels(options));
     }
 
     /// <summary>Appends one token to each of several sequences; they share the weight reads.</summary>
@@ -126,7 +131,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
             RotateKeys(layer, sequences);
             Insert(layer, sequences);
             Attention(layer, attending, x);
-            FeedForward(weights, x, batch);
+            FeedForward(layer, sequences, x, batch, _feedsPrompt);
             CountTraffic(layer, sequences, attending);
         }
 
@@ -332,17 +337,6 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         => (float*)Unsafe.AsPointer(ref _columnWeights[((sequence * _config.KvHeads) + head) * stride]);
 
     private AttentionShape Shape(Sequence sequence) => new(_config.Heads, _config.KvHeads, _config.HeadDim, sequence.Options.KvType);
-
-    /// <summary>x += W_down (silu(W_gate n) * (W_up n)) with n = norm(x).</summary>
-    private void FeedForward(LayerWeights weights, Span<float> x, int rows)
-    {
-        Span<float> normed = _activations.Normed(rows), gate = _activations.Gate(rows), up = _activations.Up(rows);
-        RmsNorm.Normalize(Context, x, weights.FeedForwardNorm, _config.RmsNormEpsilon, normed, rows);
-        LinearLayer.Multiply(Context, weights.Gate, normed, gate, rows, weights.GateBias);
-        LinearLayer.Multiply(Context, weights.Up, normed, up, rows, weights.UpBias);
-        SwiGlu.Multiply(Context, gate, up, gate);
-        LinearLayer.Multiply(Context, weights.Down, gate, x, rows, weights.DownBias, accumulate: true);
-    }
 
     private void ComputeLogits(Span<float> x, Span<float> logits, int rows)
     {

@@ -25,11 +25,10 @@ internal sealed record LayerWeights
 
     public required WeightMatrix Output { get; init; }          // [hidden, heads * headDim]
 
-    public required WeightMatrix Gate { get; init; }            // [intermediate, hidden]
+    /// <summary>The feed-forward block; null in a layer with experts.</summary>
+    public FeedForwardWeights? FeedForward { get; init; }
 
-    public required WeightMatrix Up { get; init; }              // [intermediate, hidden]
-
-    public required WeightMatrix Down { get; init; }            // [hidden, intermediate]
+    public MixtureWeights? Mixture { get; init; }
 
     public float[]? QueryBias { get; init; }
 
@@ -39,11 +38,8 @@ internal sealed record LayerWeights
 
     public float[]? OutputBias { get; init; }
 
-    public float[]? GateBias { get; init; }
-
-    public float[]? UpBias { get; init; }
-
-    public float[]? DownBias { get; init; }
+    /// <summary>The feed-forward blocks: one, or the experts and behind them the shared one.</summary>
+    public IEnumerable<FeedForwardWeights> Blocks => Mixture is null ? [FeedForward!] : Mixture.Shared is { } shared ? [.. Mixture.Experts, shared] : Mixture.Experts;
 }
 
 /// <summary>
@@ -53,11 +49,13 @@ internal sealed record LayerWeights
 internal sealed class ModelWeights : IDisposable
 {
     private readonly IDisposable _source;
+    private readonly int _expertsPerToken;
 
     private ModelWeights(IDisposable source, IWeightSource weights, ModelConfig config)
     {
         _source = source;
-        int hidden = config.HiddenSize, query = config.Heads * config.HeadDim, kv = config.KvHeads * config.HeadDim, inner = config.IntermediateSize;
+        _expertsPerToken = config.Mixture?.ExpertsPerToken ?? 0;
+        int hidden = config.HiddenSize, query = config.Heads * config.HeadDim, kv = config.KvHeads * config.HeadDim;
         // Rows of the embedding are looked up, never multiplied: it keeps the file's type even when matrices are converted.
         Embedding = weights.Matrix("model.embed_tokens.weight", config.VocabularySize, hidden, convert: false);
         Head = config.TieWordEmbeddings
@@ -67,7 +65,7 @@ internal sealed class ModelWeights : IDisposable
         Layers = new LayerWeights[config.Layers];
         for (int layer = 0; layer < config.Layers; layer++)
         {
-            string attention = $"model.layers.{layer}.self_attn.", mlp = $"model.layers.{layer}.mlp.";
+            string attention = $"model.layers.{layer}.self_attn.";
             Layers[layer] = new LayerWeights
             {
                 AttentionNorm = weights.Vector($"model.layers.{layer}.input_layernorm.weight", hidden),
@@ -78,16 +76,12 @@ internal sealed class ModelWeights : IDisposable
                 Key = weights.Matrix(attention + "k_proj.weight", kv, hidden, convert: true),
                 Value = weights.Matrix(attention + "v_proj.weight", kv, hidden, convert: true),
                 Output = weights.Matrix(attention + "o_proj.weight", hidden, query, convert: true),
-                Gate = weights.Matrix(mlp + "gate_proj.weight", inner, hidden, convert: true),
-                Up = weights.Matrix(mlp + "up_proj.weight", inner, hidden, convert: true),
-                Down = weights.Matrix(mlp + "down_proj.weight", hidden, inner, convert: true),
+                FeedForward = config.Mixture?.Has(layer) == true ? null : FeedForwardReader.ReadBlock(weights, config, $"model.layers.{layer}.mlp."),
+                Mixture = config.Mixture?.Has(layer) == true ? FeedForwardReader.ReadMixture(weights, config, layer) : null,
                 QueryBias = config.AttentionBias ? weights.Vector(attention + "q_proj.bias", query) : null,
                 KeyBias = config.AttentionBias ? weights.Vector(attention + "k_proj.bias", kv) : null,
                 ValueBias = config.AttentionBias ? weights.Vector(attention + "v_proj.bias", kv) : null,
                 OutputBias = config.AttentionOutputBias ? weights.Vector(attention + "o_proj.bias", hidden) : null,
-                GateBias = config.MlpBias ? weights.Vector(mlp + "gate_proj.bias", inner) : null,
-                UpBias = config.MlpBias ? weights.Vector(mlp + "up_proj.bias", inner) : null,
-                DownBias = config.MlpBias ? weights.Vector(mlp + "down_proj.bias", hidden) : null,
             };
         }
     }
@@ -104,8 +98,13 @@ internal sealed class ModelWeights : IDisposable
     /// <summary>The layers, first to last.</summary>
     public LayerWeights[] Layers { get; }
 
-    /// <summary>Bytes of matrices that one decode step of one sequence reads.</summary>
-    public long BytesPerStep => Head.Bytes + Layers.Sum(layer => Matrices(layer).Sum(matrix => matrix.Bytes));
+    /// <summary>Bytes of matrices that one decode step of one sequence reads; of experts, the chosen ones.</summary>
+    public long BytesPerStep => Head.Bytes + Layers.Sum(layer => AttentionMatrices(layer).Sum(matrix => matrix.Bytes)) + FeedForwardBytesPerStep;
+
+    /// <summary>The feed-forward blocks' part of it.</summary>
+    public long FeedForwardBytesPerStep => Layers.Sum(layer => layer.Mixture is { } mixture
+        ? mixture.Router.Bytes + (_expertsPerToken * mixture.Experts[0].Bytes) + (mixture.Shared is { } shared ? shared.Bytes + mixture.SharedGate.Bytes : 0)
+        : layer.FeedForward!.Bytes);
 
     /// <summary>Elements of all matrices and norms.</summary>
     public long Parameters(bool tied)
@@ -118,9 +117,13 @@ internal sealed class ModelWeights : IDisposable
         static long Count(WeightMatrix matrix) => (long)matrix.Rows * matrix.Columns;
     }
 
-    /// <summary>The seven matrices of a layer.</summary>
-    public static WeightMatrix[] Matrices(LayerWeights layer)
-        => [layer.Query, layer.Key, layer.Value, layer.Output, layer.Gate, layer.Up, layer.Down];
+    private static IEnumerable<WeightMatrix> AttentionMatrices(LayerWeights layer) => [layer.Query, layer.Key, layer.Value, layer.Output];
+
+    private static IEnumerable<WeightMatrix> Matrices(LayerWeights layer)
+    {
+        IEnumerable<WeightMatrix> matrices = AttentionMatrices(layer).Concat(layer.Blocks.SelectMany(block => new[] { block.Gate, block.Up, block.Down }));
+        return layer.Mixture is not { } mixture ? matrices : matrices.Append(mixture.Router).Concat(mixture.Shared is null ? [] : [mixture.SharedGate]);
+    }
 
     /// <summary>Takes the weights of a mapped folder, which it then owns.</summary>
     /// <exception cref="ModelFormatException">A tensor is missing or has the wrong shape or type.</exception>
@@ -147,5 +150,9 @@ internal sealed class ModelWeights : IDisposable
     }
 
     /// <summary>Frees converted matrices and unmaps the files.</summary>
-    public void Dispose() => _source.Dispose();
+    public void Dispose()
+    {
+        foreach (FeedForwardWeights block in Layers.SelectMany(layer => layer.Blocks)) block.ForPruning?.Dispose();
+        _source.Dispose();
+    }
 }

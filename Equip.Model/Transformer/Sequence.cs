@@ -9,10 +9,12 @@ public sealed class Sequence : IDisposable
 {
     private readonly Func<IEvictionPolicy> _createPolicy;
     private readonly Func<TokenFilter?> _createFilter;
+    private readonly Func<SequenceChannels?> _createChannels;
     private readonly bool _closesGaps;
 
     internal Sequence(
-        CpuExecutor owner, CacheOptions options, SequenceCache cache, CacheStrategy strategy, Func<IEvictionPolicy> createPolicy, Func<TokenFilter?> createFilter)
+        CpuExecutor owner, CacheOptions options, SequenceCache cache, CacheStrategy strategy,
+        Func<IEvictionPolicy> createPolicy, Func<TokenFilter?> createFilter, Func<SequenceChannels?> createChannels)
     {
         Owner = owner;
         Options = options;
@@ -24,6 +26,8 @@ public sealed class Sequence : IDisposable
         Filter = createFilter();
         // Cache positions are ranks: a token that is left out has none, and the next one takes its number.
         _closesGaps = Filter is { Appends: false } && options.Positions != PositionScheme.Original;
+        _createChannels = createChannels;
+        Channels = createChannels();
     }
 
     /// <summary>Tokens seen so far: the next token's position in the text.</summary>
@@ -57,6 +61,8 @@ public sealed class Sequence : IDisposable
 
     /// <summary>Decides which tokens attend; null if all do.</summary>
     internal TokenFilter? Filter { get; private set; }
+    /// <summary>Chooses channels of the feed-forward blocks; null if all are computed.</summary>
+    internal SequenceChannels? Channels { get; private set; }
 
     /// <summary>Set while a step runs: a step that failed half-way leaves some layers ahead of others.</summary>
     internal bool Inconsistent { get; set; }
@@ -70,6 +76,7 @@ public sealed class Sequence : IDisposable
         Cache.Clear();
         Policy = _createPolicy();
         Filter = _createFilter();
+        Channels = _createChannels();
         Tokens = 0;
         Unfinished = null;
         Inconsistent = false;

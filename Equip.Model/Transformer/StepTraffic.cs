@@ -1,9 +1,9 @@
 namespace Equip.Model.Transformer;
 
-/// <summary>Bytes that decode steps read: the matrices, once a step whatever the batch, and the live K and V rows that are attended.</summary>
+/// <summary>Bytes that decode steps read, each token counted as if it were decoded alone: the matrices, and the live K and V rows that are attended.</summary>
 /// <param name="Tokens">Tokens decoded, all sequences together.</param>
 /// <param name="Bytes">Bytes read.</param>
-/// <param name="DenseBytes">Bytes that the same steps would have read with the same caches, had nothing been skipped.</param>
+/// <param name="DenseBytes">Bytes that the same steps would have read with the same caches, had nothing been left out.</param>
 public readonly record struct StepTraffic(long Tokens, long Bytes, long DenseBytes)
 {
     /// <summary>Bytes read for each token.</summary>

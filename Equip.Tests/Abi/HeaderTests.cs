@@ -61,7 +61,7 @@ public sealed class HeaderTests
         // Documented as numbers.
         Assert.That(Enum.GetNames<PoolMode>(), Is.EqualTo(["Policy", "Average", "Max"]));
         Assert.That(Enum.GetNames<Allocation>(), Is.EqualTo(["Policy", "Head", "Layer", "Model", "ModelRaw"]));
-        Assert.That(Enum.GetNames<DecodeTail>(), Is.EqualTo(["Grow", "Streaming", "H2O"]));
+        Assert.That(Enum.GetNames<DecodeTail>(), Is.EqualTo(["Policy", "Grow", "Streaming", "H2O", "Pages"]));
     }
 
     [Test]

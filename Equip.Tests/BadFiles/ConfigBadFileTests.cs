@@ -10,11 +10,11 @@ internal sealed class ConfigBadFileTests
 {
     private const string Size = "an integer from 1 to 16777216";
 
-    [TestCase("""{"model_type":"gpt2"}""", "model_type: got 'gpt2', expected llama, mistral, qwen2, qwen3")]
-    [TestCase("""{"model_type":"LLAMA"}""", "model_type: got 'LLAMA', expected llama, mistral, qwen2, qwen3")]
+    [TestCase("""{"model_type":"gpt2"}""", "model_type: got 'gpt2', expected llama, mistral, qwen2, qwen3, mixtral, qwen2_moe, qwen3_moe")]
+    [TestCase("""{"model_type":"LLAMA"}""", "model_type: got 'LLAMA', expected llama, mistral, qwen2, qwen3, mixtral, qwen2_moe, qwen3_moe")]
     [TestCase("""{"model_type":7}""", "model_type: got 7, expected text")]
-    [TestCase("""{"model_type":null,"architectures":null}""", "architectures: missing (and no model_type), expected LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM")]
-    [TestCase("""{"model_type":null,"architectures":["GemmaForCausalLM"]}""", "architectures: got 'GemmaForCausalLM', expected LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM")]
+    [TestCase("""{"model_type":null,"architectures":null}""", "architectures: missing (and no model_type), expected LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, MixtralForCausalLM, Qwen2MoeForCausalLM, Qwen3MoeForCausalLM")]
+    [TestCase("""{"model_type":null,"architectures":["GemmaForCausalLM"]}""", "architectures: got 'GemmaForCausalLM', expected LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, MixtralForCausalLM, Qwen2MoeForCausalLM, Qwen3MoeForCausalLM")]
     [TestCase("""{"architectures":["MistralForCausalLM"]}""", "architectures: got 'MistralForCausalLM', expected LlamaForCausalLM")]
     [TestCase("""{"architectures":["LlamaForSequenceClassification"]}""", "architectures: got 'LlamaForSequenceClassification', expected LlamaForCausalLM")]
     [TestCase("""{"architectures":"LlamaForCausalLM"}""", "architectures: got 'LlamaForCausalLM', expected a list of texts")]
@@ -26,6 +26,12 @@ internal sealed class ConfigBadFileTests
     [TestCase("""{"torch_dtype":"float64"}""", "torch_dtype: got 'float64', expected float32, float16 or bfloat16")]
     [TestCase("""{"tie_word_embeddings":"false"}""", "tie_word_embeddings: got 'false', expected true or false")]
 
+    [TestCase("""{"model_type":"mixtral"}""", "num_local_experts: missing, expected an integer from 1 to 4096")]
+    [TestCase("""{"model_type":"mixtral","num_local_experts":4,"num_experts_per_tok":5}""", "num_experts_per_tok: got 5, expected an integer from 1 to 4")]
+    [TestCase("""{"model_type":"mixtral","num_local_experts":4,"num_experts_per_tok":2,"attention_bias":true}""", "attention_bias: got true, expected false: Mixtral has no such bias")]
+    [TestCase("""{"model_type":"qwen2_moe","num_experts":4,"num_experts_per_tok":2}""", $"moe_intermediate_size: missing, expected {Size}")]
+    [TestCase("""{"model_type":"qwen2_moe","num_experts":4,"num_experts_per_tok":2,"moe_intermediate_size":32}""", $"shared_expert_intermediate_size: missing, expected {Size}")]
+    [TestCase("""{"model_type":"qwen3_moe","num_experts":4,"num_experts_per_tok":2,"moe_intermediate_size":32,"mlp_only_layers":[2]}""", "mlp_only_layers: got 2, expected an integer from 0 to 1")]
     [TestCase("""{"hidden_size":null}""", $"hidden_size: missing, expected {Size}")]
     [TestCase("""{"hidden_size":"64"}""", $"hidden_size: got '64', expected {Size}")]
     [TestCase("""{"hidden_size":64.0}""", $"hidden_size: got 64.0, expected {Size}")]

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using Equip.Bench.CommandLine;
 using Equip.Kernels.Eviction;
+using Equip.Model.Pruning;
 
 namespace Equip.Tests.Bench;
 
@@ -62,6 +63,10 @@ internal sealed class CliTests
     [TestCase("eval", "perplexity|passkey|facts")]
     [TestCase("eval nonsense", "task: got 'nonsense', expected perplexity, passkey, facts")]
     [TestCase("eval passkey --prompt-tokens 4", "--prompt-tokens: passkey has its own prompts")]
+    [TestCase("decode --pop 1.5", "--pop: got '1.5', expected a number from 0 to 0.99")]
+    [TestCase("decode --channels half", "--channels: got 'half', expected none, gate-first, int8-first, static, random, oracle")]
+    [TestCase("run --prompt x --pop 0.2 --channels oracle", "--pop and --channels: expected one of them")]
+    [TestCase("eval perplexity --pop 0.4 --policy full", "--pop and --channels: channels are chosen after a prompt")]
     [TestCase("eval perplexity --policy snapkv", "--policy: snapkv prunes once")]
     [TestCase("eval passkey --ratio 0", "--ratio: got '0', expected a fraction above 0 and at most 1")]
     [TestCase("eval passkey --ratio 1.5", "--ratio: got '1.5'")]
@@ -115,7 +120,7 @@ internal sealed class CliTests
 
     [Test]
     public void Info_Policies_ListsThemAll() =>
-        Assert.That(JsonNode.Parse(Invoke("info", "--policies", "-o", "json").Output)!.AsArray().Select(row => row!["policy"]!.GetValue<string>()), Is.EqualTo(EvictionPolicies.Names));
+        Assert.That(JsonNode.Parse(Invoke("info", "--policies", "-o", "json").Output)!.AsArray().Select(row => row!["policy"]!.GetValue<string>()), Is.EqualTo(EvictionPolicies.Names.Append(TokenFilterOptions.Description.Name).Concat(ChannelOptions.Methods.Select(method => method.Name))));
 
     [Test]
     public void Version_Option_IsPrinted() => Assert.That(Invoke("--version").Output, Does.Match(@"^\d+\.\d+\.\d+"));

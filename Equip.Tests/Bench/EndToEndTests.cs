@@ -147,6 +147,32 @@ internal sealed class EndToEndTests
     }
 
     [Test]
+    public void EvalPerplexity_Channels_GetWorseTheLessIsReadAndBestWhenChosenByTheToken()
+    {
+        JsonArray rows = Json("eval perplexity --context 160 --windows 2 --prompt-tokens 60 --policy full --pop 0,0.4 --channels oracle,random --channel-share 0.6 --kv f32 -o json");
+        Assert.That(rows.Select(row => row!["channels"]?.GetValue<string>()), Is.EqualTo([null, "pop", "oracle", "random"]));
+        double[] perplexity = [.. rows.Select(row => Number(row, "perplexity"))];
+        Assert.That(perplexity[1], Is.GreaterThan(1.2 * perplexity[0]), "pop");
+        Assert.That(perplexity[2], Is.EqualTo(perplexity[0]).Within(3).Percent, "oracle");
+        Assert.That(perplexity[3], Is.GreaterThan(perplexity[1]), "random");
+        Assert.That(rows.Skip(1).Select(row => Number(row, "channels_kept")), Is.All.EqualTo(0.6).Within(0.01));
+        Assert.That(Number(rows[1], "ffn_byte_share"), Is.EqualTo(((2 * 0.65) + 0.6) / 3).Within(0.01));
+        Assert.That(Number(rows[2], "ffn_byte_share"), Is.EqualTo((2 + 0.6) / 3).Within(0.01));
+    }
+
+    [Test]
+    public void Decode_Pop_RowsCarryBoundsAndMeasuredRatios()
+    {
+        JsonArray rows = Json("decode -p 0 -n 4 -d 20 -r 1 --pop 0,0.2 -o json");
+        Assert.That(rows[0]!["ffn_speedup"], Is.Null);
+        Assert.That(Number(rows[0], "ffn_us"), Is.GreaterThan(0));
+        foreach (string field in new[] { "ffn_us", "ffn_speedup", "speedup", "ffn_bytes_per_token" }) Assert.That(Number(rows[1], field), Is.GreaterThan(0), field);
+        Assert.That(Number(rows[1], "ffn_byte_bound"), Is.EqualTo(3 / ((2 * 0.85) + 0.8)).Within(0.01));
+        Assert.That(Number(rows[1], "byte_bound"), Is.InRange(1.05, Number(rows[1], "ffn_byte_bound")));
+        Assert.That(Number(rows[0], "ffn_us") / Number(rows[1], "ffn_us"), Is.EqualTo(Number(rows[1], "ffn_speedup")).Within(1e-6));
+    }
+
+    [Test]
     public void EvalPasskey_Full_FindsEveryKeyAndStreamingOnlyNearOnes()
     {
         JsonArray rows = Json("eval passkey --cases 5 --policy full,streaming --budget 128 -o json");
@@ -173,6 +199,7 @@ internal sealed class EndToEndTests
     [TestCase("decode --model /nonexistent", "/nonexistent")]
     [TestCase("decode --policy streaming --budget 3 --sinks 4", "3")]
     [TestCase("eval facts --data /nonexistent.jsonl", "/nonexistent.jsonl")]
+    [TestCase("decode --pop 0.1 --pop-gamma 0.3", "gamma: got 0.3, expected 0 to 0.2")]
     public void Invoke_WhatTheLibraryRefuses_ExitsWith1AndOneLine(string line, string problem)
     {
         (int exit, string output, string error) = CliTests.Invoke(line.Split(' '));

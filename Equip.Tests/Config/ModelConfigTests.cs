@@ -180,7 +180,7 @@ internal sealed class ModelConfigTests
         using TinyModel model = new(new TinyModelOptions { Family = family, Tied = true, Type = DataType.F16, Theta = 12345 });
         ModelConfig config = ModelConfig.Load(model.Directory);
         Assert.That((config.Family, config.HiddenSize, config.IntermediateSize, config.KvHeads), Is.EqualTo((family, 64, 96, 2)));
-        Assert.That((config.TieWordEmbeddings, config.DataType, config.Rope.Theta, config.QkNorm), Is.EqualTo((true, DataType.F16, 12345, family == ModelFamily.Qwen3)));
+        Assert.That((config.TieWordEmbeddings, config.DataType, config.Rope.Theta, config.QkNorm), Is.EqualTo((true, DataType.F16, 12345, family is ModelFamily.Qwen3 or ModelFamily.Qwen3Moe)));
     }
 
     private static ModelFamily[] Families() => Enum.GetValues<ModelFamily>();

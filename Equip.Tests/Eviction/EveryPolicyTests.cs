@@ -158,7 +158,8 @@ internal sealed class EveryPolicyTests
 
     [TestCase(DecodeTail.Streaming, 48, 0)]
     [TestCase(DecodeTail.H2O, 4, 49)]
-    [TestCase((DecodeTail)3, 4, 0)]
+    [TestCase(DecodeTail.Pages, 4, 0)]
+    [TestCase((DecodeTail)5, 4, 0)]
     public void Create_TailThatDoesNotFit_IsRefused(DecodeTail then, int sinks, int recent)
         => Assert.That(() => EvictionPolicies.Create("snapkv", new PolicyOptions { BudgetTokens = Budget, SinkTokens = sinks, RecentTokens = recent, Then = then }), Throws.InstanceOf<ArgumentException>());
 

@@ -53,7 +53,7 @@ internal static class PromptFixture
     {
         using CpuExecutor executor = new(Golden.Model, Contexts.For(Isa.Auto));
         using Sequence plain = executor.CreateSequence(new CacheOptions { KvType = DataType.F32 });
-        using Sequence sequence = new(executor, plain.Options, plain.Cache, plain.Strategy, () => new Looker(look, unrotated), () => null);
+        using Sequence sequence = new(executor, plain.Options, plain.Cache, plain.Strategy, () => new Looker(look, unrotated), () => null, () => null);
         executor.Prefill(sequence, prompt, Span<float>.Empty);
     }
 

@@ -47,7 +47,7 @@ internal sealed class TinyModel : IDisposable
         JsonObject config = new()
         {
             ["architectures"] = new JsonArray($"{family}ForCausalLM"),
-            ["model_type"] = family.ToLowerInvariant(),
+            ["model_type"] = family.Replace("Moe", "_moe", StringComparison.Ordinal).ToLowerInvariant(),
             ["hidden_size"] = options.Hidden,
             ["intermediate_size"] = options.FeedForward,
             ["num_hidden_layers"] = options.Layers,
@@ -69,6 +69,17 @@ internal sealed class TinyModel : IDisposable
         if (options.RopeParameters is not null) config["rope_parameters"] = options.RopeParameters.DeepClone();
         if (options.AttentionBias) config["attention_bias"] = true;
         if (options.MlpBias) config["mlp_bias"] = true;
+        if (options.IsMixture)
+        {
+            bool mixtral = options.Family == ModelFamily.Mixtral;
+            config[mixtral ? "num_local_experts" : "num_experts"] = options.Experts;
+            config["num_experts_per_tok"] = options.ExpertsPerToken;
+            if (!mixtral) config["moe_intermediate_size"] = ExpertChannels(options);
+            if (!mixtral) config["norm_topk_prob"] = options.NormalizesExperts;
+            if (!mixtral) config["mlp_only_layers"] = new JsonArray([.. options.DenseLayers]);
+            if (options.Family == ModelFamily.Qwen2Moe) config["shared_expert_intermediate_size"] = SharedChannels(options);
+        }
+
         return config;
     }
 
@@ -76,7 +87,7 @@ internal sealed class TinyModel : IDisposable
     {
         int hidden = Options.Hidden, headDim = Options.HeadDim != 0 ? Options.HeadDim : hidden / Options.Heads;
         int queries = Options.Heads * headDim, keys = Options.KvHeads * headDim, feedForward = Options.FeedForward;
-        bool inputBias = Options.AttentionBias || Options.Family == ModelFamily.Qwen2;
+        bool inputBias = Options.AttentionBias || Options.Family is ModelFamily.Qwen2 or ModelFamily.Qwen2Moe;
         Add("model.embed_tokens.weight", 1, 0, Options.Vocabulary, hidden);
         for (int layer = 0; layer < Options.Layers; layer++)
         {
@@ -86,20 +97,44 @@ internal sealed class TinyModel : IDisposable
             Linear($"{prefix}.self_attn.k_proj", keys, hidden, inputBias);
             Linear($"{prefix}.self_attn.v_proj", keys, hidden, inputBias);
             Linear($"{prefix}.self_attn.o_proj", hidden, queries, Options.AttentionBias);
-            if (Options.Family == ModelFamily.Qwen3)
+            if (Options.Family is ModelFamily.Qwen3 or ModelFamily.Qwen3Moe)
             {
                 Norm($"{prefix}.self_attn.q_norm", headDim);
                 Norm($"{prefix}.self_attn.k_norm", headDim);
             }
 
             Norm($"{prefix}.post_attention_layernorm", hidden);
-            Linear($"{prefix}.mlp.gate_proj", feedForward, hidden, Options.MlpBias);
-            Linear($"{prefix}.mlp.up_proj", feedForward, hidden, Options.MlpBias);
-            Linear($"{prefix}.mlp.down_proj", hidden, feedForward, Options.MlpBias);
+            if (Options.IsMixture && !Options.DenseLayers.Contains(layer)) MakeExperts(prefix);
+            else FeedForward($"{prefix}.mlp", feedForward, Options.MlpBias);
         }
 
         Norm("model.norm", hidden);
         if (!Options.Tied) Linear("lm_head", Options.Vocabulary, hidden, bias: false);
+    }
+
+    private static int ExpertChannels(TinyModelOptions options) => options.Family == ModelFamily.Mixtral ? options.FeedForward : options.FeedForward / 2;
+
+    private static int SharedChannels(TinyModelOptions options) => options.FeedForward + 7;
+
+    private void MakeExperts(string prefix)
+    {
+        bool mixtral = Options.Family == ModelFamily.Mixtral;
+        string mlp = prefix + (mixtral ? ".block_sparse_moe" : ".mlp");
+        // Logits far enough apart that float32 and double agree on who is chosen.
+        Add($"{mlp}.gate.weight", 2 / MathF.Sqrt(Options.Hidden), 0, Options.Experts, Options.Hidden);
+        for (int expert = 0; expert < Options.Experts; expert++)
+            FeedForward($"{mlp}.experts.{expert}", ExpertChannels(Options), bias: false, mixtral ? ["w1", "w3", "w2"] : null);
+        if (Options.Family != ModelFamily.Qwen2Moe) return;
+        FeedForward($"{mlp}.shared_expert", SharedChannels(Options), bias: false);
+        Linear($"{mlp}.shared_expert_gate", 1, Options.Hidden, bias: false);
+    }
+
+    private void FeedForward(string prefix, int channels, bool bias, string[]? names = null)
+    {
+        names ??= ["gate_proj", "up_proj", "down_proj"];
+        Linear($"{prefix}.{names[0]}", channels, Options.Hidden, bias);
+        Linear($"{prefix}.{names[1]}", channels, Options.Hidden, bias);
+        Linear($"{prefix}.{names[2]}", Options.Hidden, channels, bias);
     }
 
     private void Norm(string name, int size) => Add($"{name}.weight", 0.05f, 1, size);

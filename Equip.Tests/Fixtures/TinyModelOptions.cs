@@ -41,7 +41,21 @@ internal sealed record TinyModelOptions
     /// <summary>Llama.</summary>
     public bool MlpBias { get; init; }
 
+    /// <summary>Experts of the families that have them.</summary>
+    public int Experts { get; init; } = 5;
+
+    public int ExpertsPerToken { get; init; } = 2;
+
+    /// <summary>Qwen's norm_topk_prob.</summary>
+    public bool NormalizesExperts { get; init; }
+
+    /// <summary>Qwen's mlp_only_layers.</summary>
+    public int[] DenseLayers { get; init; } = [];
+
     public bool Tied { get; init; }
+
+    /// <summary>Whether the family has experts.</summary>
+    public bool IsMixture => Family is ModelFamily.Mixtral or ModelFamily.Qwen2Moe or ModelFamily.Qwen3Moe;
 
     public DataType Type { get; init; } = DataType.F32;
 

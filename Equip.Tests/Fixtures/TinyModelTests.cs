@@ -14,7 +14,7 @@ internal sealed class TinyModelTests
         Assert.That(ids, Is.EqualTo([2 + 0xC3, 2 + 0xA9, 2 + ' ', 2 + '\n', 2 + '0']));
         Assert.That(model.Tokenizer.Decode(ids), Is.EqualTo("é \n0"));
         Assert.That(model.Generation.EosTokenIds, Is.EqualTo([1]));
-        Assert.That((model.Config.Family, model.Config.QkNorm, model.Config.AttentionBias), Is.EqualTo((family, family == ModelFamily.Qwen3, family != ModelFamily.Mistral)));
+        Assert.That((model.Config.Family, model.Config.QkNorm, model.Config.AttentionBias), Is.EqualTo((family, family is ModelFamily.Qwen3 or ModelFamily.Qwen3Moe, family is ModelFamily.Llama or ModelFamily.Qwen2 or ModelFamily.Qwen3 or ModelFamily.Qwen2Moe)));
     }
 
     [Test]

@@ -18,6 +18,9 @@ internal sealed record ReferenceEntry(int Position, double[] Key, double[] Value
     public double LastProbability { get; set; }
 }
 
+/// <summary>A feed-forward block's activations of one token; the product is the down projection's input.</summary>
+internal sealed record ReferenceActivations(double[] Gate, double[] Up, double[] Product);
+
 /// <summary>A cache kept as the papers describe it: a list in order of age for every layer and KV head.</summary>
 internal sealed class ReferenceSequence(int layers, int kvHeads)
 {
@@ -73,13 +76,37 @@ internal sealed class ReferenceModel
             double[] normed = Norm(x, weights.AttentionNorm);
             if (Attend(sequence, layer, normed, weights, policy) is { } attended) Add(x, Multiply(weights.Output, attended, weights.OutputBias));
             normed = Norm(x, weights.FeedForwardNorm);
-            double[] gate = Multiply(weights.Gate, normed, weights.GateBias), up = Multiply(weights.Up, normed, weights.UpBias);
-            for (int i = 0; i < gate.Length; i++) gate[i] = gate[i] / (1 + Math.Exp(-gate[i])) * up[i];
-            Add(x, Multiply(weights.Down, gate, weights.DownBias));
+            Add(x, weights.Mixture is { } mixture ? Mix(layer, mixture, normed) : Block(layer, 0, weights.FeedForward!, normed));
         }
 
         sequence.Tokens++;
         return Multiply(_weights.Head, Norm(x, _weights.FinalNorm), null);
+    }
+
+    /// <summary>What becomes of a block's activations silu(gate) * up (by layer and block): sets those to 0 that are pruned. Also sees silu(gate) and up.</summary>
+    public Action<int, int, ReferenceActivations>? OnBlock { get; set; }
+
+    private double[] Block(int layer, int number, FeedForwardWeights block, double[] normed)
+    {
+        double[] gate = Multiply(block.Gate, normed, block.GateBias), up = Multiply(block.Up, normed, block.UpBias);
+        for (int i = 0; i < gate.Length; i++) gate[i] /= 1 + Math.Exp(-gate[i]);
+        double[] product = [.. gate.Select((value, i) => value * up[i])];
+        OnBlock?.Invoke(layer, number, new ReferenceActivations(gate, up, product));
+        return Multiply(block.Down, product, block.DownBias);
+    }
+
+    /// <summary>The experts in plain terms: probabilities over all, the best few (earlier ones first among equals), weighed sums.</summary>
+    private double[] Mix(int layer, MixtureWeights mixture, double[] normed)
+    {
+        double[] logits = Multiply(mixture.Router, normed, null), sum = new double[normed.Length];
+        double[] odds = [.. logits.Select(logit => Math.Exp(logit - logits.Max()))];
+        int[] chosen = [.. Enumerable.Range(0, odds.Length).OrderByDescending(expert => odds[expert]).Take(_config.Mixture!.ExpertsPerToken)];
+        double whole = _config.Mixture.NormalizesWeights ? chosen.Sum(expert => odds[expert]) : odds.Sum();
+        foreach (int expert in chosen) Add(sum, [.. Block(layer, expert, mixture.Experts[expert], normed).Select(value => value * odds[expert] / whole)]);
+        if (mixture.Shared is not { } shared) return sum;
+        double weight = 1 / (1 + Math.Exp(-Multiply(mixture.SharedGate, normed, null)[0]));
+        Add(sum, [.. Block(layer, odds.Length, shared, normed).Select(value => value * weight)]);
+        return sum;
     }
 
     /// <summary>Keeps sinks and the newest tokens.</summary>

@@ -82,5 +82,9 @@ internal sealed class FamilyOracleTests
         yield return new("mistral, f16", llama with { Family = ModelFamily.Mistral, Type = DataType.F16 });
         yield return new("qwen2", llama with { Family = ModelFamily.Qwen2 });
         yield return new("qwen3", llama with { Family = ModelFamily.Qwen3, HeadDim = 32 });
+        yield return new("mixtral", llama with { Family = ModelFamily.Mixtral, FeedForward = 75 });
+        yield return new("qwen2-moe, shared expert, one dense layer", llama with { Family = ModelFamily.Qwen2Moe, Layers = 3, DenseLayers = [1] });
+        yield return new("qwen2-moe, normalised weights, all experts", llama with { Family = ModelFamily.Qwen2Moe, NormalizesExperts = true, ExpertsPerToken = 5 });
+        yield return new("qwen3-moe, bf16", llama with { Family = ModelFamily.Qwen3Moe, NormalizesExperts = true, Type = DataType.BF16, ExpertsPerToken = 3 });
     }
 }

@@ -1,0 +1,44 @@
+using Equip.Kernels.Dispatch;
+using Equip.Model.Transformer;
+
+namespace Equip.Model.Pruning;
+
+/// <summary>
+/// Channel pruning of one sequence: its own choice in every feed-forward block, made anew at the end of each of its prompts from all
+/// of its prompt tokens. Sequences of a batch do not share a choice, so a pruned sequence reads its own rows of the weights.
+/// </summary>
+internal sealed class SequenceChannels
+{
+    private readonly BlockChannels[][] _blocks;     // [layer][block]
+
+    public SequenceChannels(KernelContext context, ChannelOptions options, ModelWeights weights)
+    {
+        _blocks = new BlockChannels[weights.Layers.Length][];
+        for (int layer = 0; layer < _blocks.Length; layer++)
+        {
+            int number = 0;
+            _blocks[layer] = [.. weights.Layers[layer].Blocks.Select(block => Create(context, options, block, (layer << 16) + number++))];
+        }
+    }
+
+    /// <summary>The block of a layer: 0, or the number of the expert, the shared one behind the others.</summary>
+    public BlockChannels Of(int layer, int block) => _blocks[layer][block];
+
+    /// <summary>All prompt tokens have been seen.</summary>
+    public void EndPrompt()
+    {
+        foreach (BlockChannels[] layer in _blocks)
+            foreach (BlockChannels block in layer) block.EndPrompt();
+    }
+
+    private static BlockChannels Create(KernelContext context, ChannelOptions options, FeedForwardWeights block, int seed)
+    {
+        ChannelWeights weights = ChannelWeights.Of(context, block, options.Method == ChannelMethod.Int8First);
+        return options.Method switch
+        {
+            ChannelMethod.GateFirst => new GateFirstChannels(block, weights, options),
+            ChannelMethod.Int8First => new Int8FirstChannels(block, weights, options),
+            _ => new PartitionedChannels(block, weights, options, seed),
+        };
+    }
+}
