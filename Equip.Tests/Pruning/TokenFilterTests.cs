@@ -71,7 +71,9 @@ internal sealed class TokenFilterTests
         using CpuExecutor executor = new(model, Contexts.For(Isa.Auto));
         using Sequence sequence = executor.CreateSequence(new CacheOptions
         {
-            Policy = "streaming", Budget = 64, Filter = new TokenFilterOptions { Ratio = ratio, Schedule = schedule == "tail" ? FilterSchedule.Tail : FilterSchedule.Uniform },
+            Policy = "streaming",
+            Budget = 64,
+            Filter = new TokenFilterOptions { Ratio = ratio, Schedule = schedule == "tail" ? FilterSchedule.Tail : FilterSchedule.Uniform },
         });
         float[] logits = new float[model.Config.VocabularySize];
         Random random = new(7);
