@@ -251,12 +251,18 @@ public static partial class DecodeAttention
             for (int t = 0; t < padded; t += 8)
             {
                 Vector256<float> p = VectorExp.Exp(Vector256.LoadAligned(scores + t) - Vector256.Create(max));
-                (TRow.OperandScale == 1 ? p : p * Vector256.Create(TRow.OperandScale)).StoreAligned(scores + t);
+                (TRow.OperandScale == 1 ? p : Operand(p)).StoreAligned(scores + t);
                 total += p;
             }
 
             return total;
         }
+
+        // What would become subnormal is 0: many processors multiply subnormal numbers a hundred times slower, and beside the largest,
+        // which is 1, it is nothing. NaN stays.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<float> Operand(Vector256<float> p)
+            => Vector256.AndNot(p, Vector256.LessThan(p, Vector256.Create(SmallestNormal / TRow.OperandScale))) * Vector256.Create(TRow.OperandScale);
 
         private static void AccumulateHeads<THeads>(byte** rows, ref DecodeAhead ahead, int count, float* probabilities, float* rescale, int headDim, float* sums)
             where THeads : struct, ITile

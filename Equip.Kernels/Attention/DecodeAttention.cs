@@ -11,6 +11,8 @@ namespace Equip.Kernels.Attention;
 /// </summary>
 public static partial class DecodeAttention
 {
+    private const float SmallestNormal = 1.17549435e-38f;
+
     // Rows of V between two looks ahead.
     private const int RowsAtOnce = 8;
 
