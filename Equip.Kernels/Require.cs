@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 
 namespace Equip.Kernels;
@@ -7,14 +8,13 @@ internal static class Require
 {
     public static void InRange(long value, long min, long max, [CallerArgumentExpression(nameof(value))] string name = "")
     {
-        if (value < min || value > max)
-            throw new ArgumentOutOfRangeException(name, value, $"{name}: got {value}, expected {min} to {max}");
+        if (value < min || value > max) ThrowRange(value, min, max, name);
     }
 
     /// <summary>A span must hold at least <paramref name="expected"/> elements.</summary>
     public static void AtLeast(long length, long expected, [CallerArgumentExpression(nameof(length))] string name = "")
     {
-        if (length < expected) throw new ArgumentException($"{name}: got {length} elements, expected at least {expected}", name);
+        if (length < expected) ThrowLength(length, expected, name);
     }
 
     public static void Multiple(int value, int of, [CallerArgumentExpression(nameof(value))] string name = "")
@@ -33,4 +33,11 @@ internal static class Require
         if (!Unsafe.AreSame(ref System.Runtime.InteropServices.MemoryMarshal.GetReference(input), ref System.Runtime.InteropServices.MemoryMarshal.GetReference(output)) && input.Overlaps(output))
             throw new ArgumentException($"{name}: overlaps another argument from a different start", name);
     }
+
+    // Messages apart: a check that writes its own clears room for it on every call.
+    [DoesNotReturn]
+    private static void ThrowRange(long value, long min, long max, string name) => throw new ArgumentOutOfRangeException(name, value, $"{name}: got {value}, expected {min} to {max}");
+
+    [DoesNotReturn]
+    private static void ThrowLength(long length, long expected, string name) => throw new ArgumentException($"{name}: got {length} elements, expected at least {expected}", name);
 }

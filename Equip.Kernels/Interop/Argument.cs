@@ -3,7 +3,10 @@ using System.Runtime.CompilerServices;
 
 namespace Equip.Kernels.Interop;
 
-/// <summary>The checks of what a C caller passes: counts in 64 bits, pointers that are there and aligned, memory that lies apart.</summary>
+/// <summary>
+/// The checks of what a C caller passes: counts in 64 bits, pointers that are there and aligned, memory that lies apart. Messages are written in
+/// methods of their own, as the check would otherwise clear room for them on every call.
+/// </summary>
 internal static unsafe class Argument
 {
     // A struct of a later version may be this long.
@@ -28,14 +31,14 @@ internal static unsafe class Argument
     /// <summary>A count that .NET can hold.</summary>
     public static int Count(long value, string name, int least = 0)
     {
-        if (value < least || value > int.MaxValue) Throw($"{name}: got {value}, expected {least} to {int.MaxValue}");
+        if (value < least || value > int.MaxValue) ThrowRange(name, value, least, int.MaxValue);
         return (int)value;
     }
 
     /// <summary>A value of an enumeration whose values are 0, 1, ... <paramref name="last"/>.</summary>
     public static int Enumeration(int value, int last, string name)
     {
-        if ((uint)value > (uint)last) Throw($"{name}: got {value}, expected 0 to {last}");
+        if ((uint)value > (uint)last) ThrowRange(name, value, 0, last);
         return value;
     }
 
@@ -43,15 +46,15 @@ internal static unsafe class Argument
     public static long Product(long a, long b, long c = 1, long d = 1, [CallerArgumentExpression(nameof(a))] string name = "")
     {
         ulong product = (ulong)a;
-        if (!Times(ref product, b) || !Times(ref product, c) || !Times(ref product, d)) Throw($"{name}: {a} x {b} x {c} x {d} elements, expected fewer than 2^63");
+        if (!Times(ref product, b) || !Times(ref product, c) || !Times(ref product, d)) ThrowProduct(name, a, b, c, d);
         return (long)product;
     }
 
-    /// <summary>A pointer that must be there, and aligned.</summary>
+    /// <summary>A pointer that must be there, and aligned to a power of two.</summary>
     public static void Pointer(void* pointer, int alignment, string name)
     {
-        if (pointer == null) Throw($"{name}: got a null pointer");
-        if ((nuint)pointer % (nuint)alignment != 0) Throw($"{name}: got an address that is not a multiple of {alignment}");
+        if (pointer == null) ThrowNull(name);
+        if (((nuint)pointer & (nuint)(alignment - 1)) != 0) ThrowMisaligned(name, alignment);
     }
 
     /// <summary>A block of memory, which must be there and aligned unless it is empty.</summary>
@@ -59,7 +62,7 @@ internal static unsafe class Argument
     {
         if (bytes == 0) return;
         Pointer(pointer, alignment, name);
-        if (bytes < 0 || (long)((nuint)pointer + (nuint)bytes) < 0) Throw($"{name}: {bytes} bytes reach beyond the address space");
+        if (bytes < 0 || (long)((nuint)pointer + (nuint)bytes) < 0) ThrowBeyond(name, bytes);
     }
 
     /// <summary>Two blocks that may not share a byte.</summary>
@@ -105,12 +108,30 @@ internal static unsafe class Argument
     [DoesNotReturn]
     public static void Throw(string message) => throw new InteropException(EquipStatus.InvalidArgument, message);
 
+    [DoesNotReturn]
+    private static void ThrowRange(string name, long value, long least, long most) => Throw($"{name}: got {value}, expected {least} to {most}");
+
+    [DoesNotReturn]
+    private static void ThrowElements(string name, long count) => Throw($"{name}: got {count} elements, expected 0 to {int.MaxValue}");
+
+    [DoesNotReturn]
+    private static void ThrowProduct(string name, long a, long b, long c, long d) => Throw($"{name}: {a} x {b} x {c} x {d} elements, expected fewer than 2^63");
+
+    [DoesNotReturn]
+    private static void ThrowNull(string name) => Throw($"{name}: got a null pointer");
+
+    [DoesNotReturn]
+    private static void ThrowMisaligned(string name, int alignment) => Throw($"{name}: got an address that is not a multiple of {alignment}");
+
+    [DoesNotReturn]
+    private static void ThrowBeyond(string name, long bytes) => Throw($"{name}: {bytes} bytes reach beyond the address space");
+
     private static bool Times(ref ulong product, long factor) => Math.BigMul(product, (ulong)factor, out product) == 0 && (long)product >= 0;
 
     private static Span<T> Span<T>(T* pointer, long count, string name)
         where T : unmanaged
     {
-        if (count < 0 || count > int.MaxValue) Throw($"{name}: got {count} elements, expected 0 to {int.MaxValue}");
+        if (count < 0 || count > int.MaxValue) ThrowElements(name, count);
         if (count == 0) return default;
         Memory(pointer, count * sizeof(T), Math.Min(sizeof(T), sizeof(long)), name);
         return new Span<T>(pointer, (int)count);

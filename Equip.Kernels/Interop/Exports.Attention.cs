@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Equip.Kernels.Attention;
 using Equip.Kernels.Dispatch;
@@ -10,6 +11,7 @@ internal static unsafe partial class Exports
     // 3 KiB of stack; more runs are copied to rented memory.
     private const int RunsOnStack = 64;
 
+    [SkipLocalsInit]
     [UnmanagedCallersOnly(EntryPoint = "equip_attention_decode")]
     public static EquipStatus AttentionDecode(nint context, EquipAttentionShape* shape, EquipAttentionRun* runs, long runCount, int* firstRun, long streams, float* output)
     {

@@ -1,11 +1,13 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 
 namespace Equip.Kernels.Interop;
 
 /// <summary>
 /// The objects that callers hold. A handle is an index and a generation, never an address: one that was closed, invented or
 /// meant for another kind of object is refused. An object in use by another thread is refused too, so that a caller's mistake
-/// is a status and never a race. Entries are re-used, with the next generation.
+/// is a status and never a race. Entries are re-used, with the next generation. Inlined, so that the kind is one comparison: shared by all kinds,
+/// the code would have to look it up.
 /// </summary>
 internal static class Handles
 {
@@ -15,15 +17,6 @@ internal static class Handles
     private static readonly Stack<int> _free = new();
     private static readonly Lock _changes = new();
     private static int _count;
-
-    /// <summary>Objects open now.</summary>
-    public static int Open
-    {
-        get
-        {
-            lock (_changes) return _count - _free.Count;
-        }
-    }
 
     /// <summary>Makes a handle for an object.</summary>
     public static nint Add(object target)
@@ -45,6 +38,7 @@ internal static class Handles
     }
 
     /// <summary>Takes an object for one call that changes it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lease<T> Take<T>(nint handle, string name)
         where T : class
     {
@@ -54,6 +48,7 @@ internal static class Handles
     }
 
     /// <summary>Takes an object for one call that only reads it; several threads may.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lease<T> Share<T>(nint handle, string name)
         where T : class
     {
@@ -87,6 +82,7 @@ internal static class Handles
     }
 
     /// <summary>The entry, if it holds what the handle says; it may be closed until it is taken, so that <see cref="Checked{T}"/> looks again.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ref Entry Find<T>(nint handle, string name)
         where T : class
     {
@@ -98,10 +94,12 @@ internal static class Handles
         return ref entry;
     }
 
+    /// <summary>A generation has one object, whose kind <see cref="Find{T}"/> saw, and does not end while it is taken.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Lease<T> Checked<T>(ref Entry entry, nint handle, string name, bool exclusive)
         where T : class
     {
-        if (entry.Generation == (int)(handle >> 32) && entry.Target is T target) return new Lease<T>(target, ref entry.Users, exclusive);
+        if (entry.Generation == (int)(handle >> 32)) return new Lease<T>(Unsafe.As<T>(entry.Target!), ref entry.Users, exclusive);
         if (exclusive) Volatile.Write(ref entry.Users, 0);
         else Interlocked.Decrement(ref entry.Users);
         ThrowUnknown(name);
