@@ -24,7 +24,7 @@ internal sealed unsafe class SixteenBitDriftTests
         [Values] PositionScheme positions)
     {
         bool window = policy == "streaming";
-        if (!window && positions is PositionScheme.CacheTwoQuery or PositionScheme.CacheRerotateSinks) Assert.Pass("for a sliding window only");
+        if (!window && positions is PositionScheme.CacheTwoQuery or PositionScheme.CacheRerotateSinks) Assert.Ignore("for a sliding window only");
 
         // Numbers too small for binary16's normal range err by a fixed amount instead, hence the slack.
         double once = type == DataType.F16 ? 1.0 / (1 << 11) : 1.0 / (1 << 8);
