@@ -17,9 +17,10 @@ internal static class Require
         if (length < expected) ThrowLength(length, expected, name);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Multiple(int value, int of, [CallerArgumentExpression(nameof(value))] string name = "")
     {
-        if (value % of != 0) throw new ArgumentException($"{name}: got {value}, expected a multiple of {of}", name);
+        if (value % of != 0) ThrowMultiple(value, of, name);
     }
 
     public static unsafe void NotNull(void* pointer, string name)
@@ -31,7 +32,7 @@ internal static class Require
     public static void NoPartialOverlap(ReadOnlySpan<float> input, ReadOnlySpan<float> output, string name)
     {
         if (!Unsafe.AreSame(ref System.Runtime.InteropServices.MemoryMarshal.GetReference(input), ref System.Runtime.InteropServices.MemoryMarshal.GetReference(output)) && input.Overlaps(output))
-            throw new ArgumentException($"{name}: overlaps another argument from a different start", name);
+            ThrowOverlap(name);
     }
 
     // Messages apart: a check that writes its own clears room for it on every call.
@@ -40,4 +41,10 @@ internal static class Require
 
     [DoesNotReturn]
     private static void ThrowLength(long length, long expected, string name) => throw new ArgumentException($"{name}: got {length} elements, expected at least {expected}", name);
+
+    [DoesNotReturn]
+    private static void ThrowMultiple(int value, int of, string name) => throw new ArgumentException($"{name}: got {value}, expected a multiple of {of}", name);
+
+    [DoesNotReturn]
+    private static void ThrowOverlap(string name) => throw new ArgumentException($"{name}: overlaps another argument from a different start", name);
 }

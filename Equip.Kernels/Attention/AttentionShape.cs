@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Equip.Kernels.Numerics;
 
 namespace Equip.Kernels.Attention;
@@ -15,19 +16,21 @@ public readonly struct AttentionShape
     /// <param name="cacheType">How K and V rows are stored: f32, f16 or bf16.</param>
     /// <param name="scale">Factor of every score; 0 for 1 / sqrt(headDim).</param>
     /// <exception cref="ArgumentException">A value is out of its range.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public AttentionShape(int heads, int kvHeads, int headDim, DataType cacheType, float scale = 0)
     {
         Require.InRange(kvHeads, 1, int.MaxValue);
         Require.InRange(heads, kvHeads, int.MaxValue);
-        Require.Multiple(heads, kvHeads);
+        Group = heads / kvHeads;
+        if (Group * kvHeads != heads) Require.Multiple(heads, kvHeads);
         Require.InRange(headDim, 16, MaxHeadDim);
         Require.Multiple(headDim, 16);
-        if (cacheType is not (DataType.F32 or DataType.F16 or DataType.BF16))
-            throw new ArgumentException($"cacheType: got {cacheType}, expected f32, f16 or bf16", nameof(cacheType));
+        if (cacheType is not (DataType.F32 or DataType.F16 or DataType.BF16)) ThrowType(cacheType);
         Heads = heads;
         KvHeads = kvHeads;
         HeadDim = headDim;
         CacheType = cacheType;
+        RowBytes = headDim * cacheType.Size();
         Scale = scale == 0 ? 1 / MathF.Sqrt(headDim) : scale;
     }
 
@@ -38,7 +41,7 @@ public readonly struct AttentionShape
     public int KvHeads { get; }
 
     /// <summary>Query heads that share one KV head.</summary>
-    public int Group => Heads / KvHeads;
+    public int Group { get; }
 
     /// <summary>Elements of one K or V row.</summary>
     public int HeadDim { get; }
@@ -50,5 +53,7 @@ public readonly struct AttentionShape
     public float Scale { get; }
 
     /// <summary>Bytes of one K or V row.</summary>
-    public int RowBytes => HeadDim * CacheType.Size();
+    public int RowBytes { get; }
+
+    private static void ThrowType(DataType cacheType) => throw new ArgumentException($"cacheType: got {cacheType}, expected f32, f16 or bf16", nameof(cacheType));
 }

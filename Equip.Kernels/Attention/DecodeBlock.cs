@@ -9,7 +9,7 @@ internal unsafe struct DecodeBlock
     /// <summary>Most rows of a block.</summary>
     public const int Capacity = 64;
 
-    /// <summary>K rows, then V rows. Entries past <see cref="Count"/> may be prefetched, nothing else.</summary>
+    /// <summary>K rows, then V rows. Entries from <see cref="Count"/> on may be prefetched as far as <see cref="Pad"/> goes, nothing else.</summary>
     public fixed long Keys[Capacity], Values[Capacity];
 
     /// <summary>Per row: the rotation of a K row that is rotated on reading, or -1.</summary>
@@ -51,10 +51,10 @@ internal unsafe struct DecodeBlock
         PieceFirst[++Pieces] = Count;
     }
 
-    /// <summary>Gives the unused entries an address that can be prefetched: the last row, or any.</summary>
+    /// <summary>Gives the unused entries that are prefetched the address of the last row: the lanes of <see cref="DecodeAhead"/> are equally long.</summary>
     public void Pad()
     {
-        for (int i = Math.Max(Count, 1); i < Capacity; i++)
+        for (int i = Count; i % DecodeAhead.Lanes != 0; i++)
         {
             Keys[i] = Keys[i - 1];
             Values[i] = Values[i - 1];

@@ -29,6 +29,7 @@ internal unsafe struct DecodeCall
     public readonly long Rows;
     public readonly float Scale;
     private readonly int _threads;
+    private readonly long _workerBytes;
     private float* _partials;
     private float* _scores;
     private byte* _workers;
@@ -43,12 +44,11 @@ internal unsafe struct DecodeCall
         Scale = shape.Scale;
         Chunks = DecodePlan.Chunks(rows, 2 * RowBytes, threads);
         _threads = threads;
+        _workerBytes = DecodeWorker.Bytes(Group, HeadDim);
     }
 
     /// <summary>Floats of one partial result: maximum and sum of every head, then <c>[group, headDim]</c> values.</summary>
     public readonly long PartialLength => (long)Group * (2 + HeadDim);
-
-    private readonly long WorkerBytes => DecodeWorker.Bytes(Group, HeadDim);
 
     /// <summary>Lays the scratch memory out from <paramref name="start"/>; returns its size, which does not depend on the start.</summary>
     public long Place(byte* start)
@@ -59,7 +59,7 @@ internal unsafe struct DecodeCall
         CutParts = (int*)Take(ref end, (long)Chunks * sizeof(int));
         _partials = (float*)Take(ref end, DecodePlan.MaxPartials(Chunks) * PartialLength * sizeof(float));
         _scores = (float*)Take(ref end, KeepsScores ? Group * (Rows + (DecodePlan.MaxParts(Streams, Chunks) * ScoreSlack)) * sizeof(float) : 0);
-        _workers = Take(ref end, _threads * WorkerBytes);
+        _workers = Take(ref end, _threads * _workerBytes);
         return end - start;
     }
 
@@ -72,8 +72,8 @@ internal unsafe struct DecodeCall
     /// <summary>From one head's kept scores to the next: a little more than the rows, so that vectors may read past them.</summary>
     public readonly long ScoreStride(int part) => Parts[part].Rows + ScoreSlack;
 
-    /// <summary>A worker's own scratch memory.</summary>
-    public readonly DecodeWorker Worker(int worker) => new(_workers + (worker * WorkerBytes), Group, HeadDim);
+    /// <summary>A worker's own scratch memory, for <see cref="DecodeWorker"/>.</summary>
+    public readonly byte* Worker(int worker) => _workers + (worker * _workerBytes);
 
     private const int ScoreSlack = 16;
 

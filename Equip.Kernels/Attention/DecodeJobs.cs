@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.Numerics;
 using Equip.Kernels.Rope;
@@ -5,15 +6,19 @@ using Equip.Kernels.Rope;
 namespace Equip.Kernels.Attention;
 
 /// <summary>Attends to the parts of a chunk; <typeparamref name="TKeys"/> is the path of the K rows, as they are when they are scored.</summary>
-internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
+internal readonly unsafe struct AttendJob<TKeys, TPath> : IParallelJob
     where TKeys : struct, IDecodePath
     where TPath : struct, IDecodePath
 {
-    public DecodeCall Call;
+    private readonly DecodeCall* _call;
 
-    public readonly void Execute(int chunk, int worker)
+    public AttendJob(DecodeCall* call) => _call = call;
+
+    private ref DecodeCall Call => ref *_call;
+
+    public void Execute(int chunk, int worker)
     {
-        DecodeWorker memory = Call.Worker(worker);
+        DecodeWorker memory = new(Call.Worker(worker), Call.Group, Call.HeadDim);
         for (int part = Call.FirstPart[chunk]; part < Call.FirstPart[chunk + 1]; part++)
         {
             Attend(part, memory);
@@ -23,7 +28,8 @@ internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
 
     // The next block is scored between a block's softmax and its values, so that each step starts while the one before, which it does
     // not depend on, drains. While K, or V, of a block is read, that of the block that follows is fetched.
-    private readonly void Attend(int part, in DecodeWorker memory)
+    [SkipLocalsInit]
+    private void Attend(int part, in DecodeWorker memory)
     {
         memory.Clear(Call.Group, Call.HeadDim);
         DecodeRows rows = new(Call.Runs, Call.Parts[part], Call.RowBytes);
@@ -51,7 +57,7 @@ internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
     }
 
     // Neighbouring pieces with the same queries are scored together.
-    private readonly void Score(DecodeBlock* block, DecodeAhead ahead, in DecodeWorker memory, ref float* prepared, float* scores)
+    private void Score(DecodeBlock* block, DecodeAhead ahead, in DecodeWorker memory, ref float* prepared, float* scores)
     {
         for (int piece = 0; piece < block->Pieces;)
         {
@@ -68,7 +74,7 @@ internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
     }
 
     // A few rows at a time are rotated into first-level cache and scored there: no further byte of K crosses memory.
-    private readonly void ScoreRotated(DecodeBlock* block, ref DecodeAhead ahead, int first, int count, in DecodeWorker memory, float* scores)
+    private void ScoreRotated(DecodeBlock* block, ref DecodeAhead ahead, int first, int count, in DecodeWorker memory, float* scores)
     {
         byte** rotated = stackalloc byte*[DecodeWorker.RotatedRows];
         for (int row = 0; row < DecodeWorker.RotatedRows; row++) rotated[row] = (byte*)(memory.RotatedKeys + ((long)row * Call.HeadDim));
@@ -81,7 +87,7 @@ internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
     }
 
     // The block's scores, back in the order of the part's rows.
-    private readonly void Keep(int part, DecodeBlock* block, float* scores)
+    private void Keep(int part, DecodeBlock* block, float* scores)
     {
         float* kept = Call.Scores(part);
         for (int h = 0; h < Call.Group; h++, kept += Call.ScoreStride(part), scores += DecodeBlock.Capacity)
@@ -94,7 +100,7 @@ internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
         }
     }
 
-    private readonly void Finish(int part, in DecodeWorker memory)
+    private void Finish(int part, in DecodeWorker memory)
     {
         ref DecodePart of = ref Call.Parts[part];
         int group = Call.Group, headDim = Call.HeadDim;
@@ -119,12 +125,16 @@ internal unsafe struct AttendJob<TKeys, TPath> : IParallelJob
 }
 
 /// <summary>Merges the partial results of one head of one cut stream, always in the order of its rows.</summary>
-internal unsafe struct MergeJob<TPath> : IParallelJob
+internal readonly unsafe struct MergeJob<TPath> : IParallelJob
     where TPath : struct, IDecodePath
 {
-    public DecodeCall Call;
+    private readonly DecodeCall* _call;
 
-    public readonly void Execute(int chunk, int worker)
+    public MergeJob(DecodeCall* call) => _call = call;
+
+    private ref DecodeCall Call => ref *_call;
+
+    public void Execute(int chunk, int worker)
     {
         int group = Call.Group, headDim = Call.HeadDim, head = chunk % group;
         DecodePart* first = Call.Parts + Call.CutParts[chunk / group], end = first;
@@ -151,18 +161,22 @@ internal unsafe struct MergeJob<TPath> : IParallelJob
 }
 
 /// <summary>Column weights of the cut streams, when their merged maxima and sums are known.</summary>
-internal unsafe struct WeightsJob<TPath> : IParallelJob
+internal readonly unsafe struct WeightsJob<TPath> : IParallelJob
     where TPath : struct, IDecodePath
 {
-    public DecodeCall Call;
+    private readonly DecodeCall* _call;
 
-    public readonly void Execute(int chunk, int worker)
+    public WeightsJob(DecodeCall* call) => _call = call;
+
+    private ref DecodeCall Call => ref *_call;
+
+    public void Execute(int chunk, int worker)
     {
         for (int part = Call.FirstPart[chunk]; part < Call.FirstPart[chunk + 1]; part++)
         {
             if (Call.Parts[part].Partial < 0) continue;
             float* partial = Call.Partial(Call.Parts[part]);
-            DecodeWeights<TPath>.Write(Call, part, partial, partial + Call.Group, Call.Worker(worker).Scores);
+            DecodeWeights<TPath>.Write(Call, part, partial, partial + Call.Group, new DecodeWorker(Call.Worker(worker), Call.Group, Call.HeadDim).Scores);
         }
     }
 }

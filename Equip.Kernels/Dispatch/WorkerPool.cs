@@ -89,13 +89,14 @@ public sealed unsafe class WorkerPool : IDisposable
     {
         if (chunks is < 0 or > MaxChunks)
             throw new ArgumentOutOfRangeException(nameof(chunks), chunks, $"chunks: got {chunks}, expected 0 to {MaxChunks}");
-        TJob local = job;
         if (Threads == 1 || chunks <= 1 || _insideJob)
         {
-            for (int chunk = 0; chunk < chunks; chunk++) local.Execute(chunk, 0);
+            // Not copied: small calls would notice.
+            for (int chunk = 0; chunk < chunks; chunk++) Unsafe.AsRef(in job).Execute(chunk, 0);
             return;
         }
 
+        TJob local = job;
         lock (_callers) Share(&Execute<TJob>, &local, chunks);
     }
 

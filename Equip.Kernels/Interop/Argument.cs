@@ -36,39 +36,39 @@ internal static unsafe class Argument
     }
 
     /// <summary>A value of an enumeration whose values are 0, 1, ... <paramref name="last"/>.</summary>
-    public static int Enumeration(int value, int last, string name)
+    public static int Enumeration(int value, int last, string name, string field = "")
     {
-        if ((uint)value > (uint)last) ThrowRange(name, value, 0, last);
+        if ((uint)value > (uint)last) ThrowRange(name + field, value, 0, last);
         return value;
     }
 
     /// <summary>a b c, which must be a number of elements that fits.</summary>
     public static long Product(long a, long b, long c = 1, long d = 1, [CallerArgumentExpression(nameof(a))] string name = "")
     {
-        ulong product = (ulong)a;
-        if (!Times(ref product, b) || !Times(ref product, c) || !Times(ref product, d)) ThrowProduct(name, a, b, c, d);
-        return (long)product;
+        long product = Times(Times(Times(a, b), c), d);
+        if (product < 0) ThrowProduct(name, a, b, c, d);
+        return product;
     }
 
     /// <summary>A pointer that must be there, and aligned to a power of two.</summary>
-    public static void Pointer(void* pointer, int alignment, string name)
+    public static void Pointer(void* pointer, int alignment, string name, string field = "")
     {
-        if (pointer == null) ThrowNull(name);
-        if (((nuint)pointer & (nuint)(alignment - 1)) != 0) ThrowMisaligned(name, alignment);
+        if (pointer == null) ThrowNull(name + field);
+        if (((nuint)pointer & (nuint)(alignment - 1)) != 0) ThrowMisaligned(name + field, alignment);
     }
 
     /// <summary>A block of memory, which must be there and aligned unless it is empty.</summary>
-    public static void Memory(void* pointer, long bytes, int alignment, string name)
+    public static void Memory(void* pointer, long bytes, int alignment, string name, string field = "")
     {
         if (bytes == 0) return;
-        Pointer(pointer, alignment, name);
-        if (bytes < 0 || (long)((nuint)pointer + (nuint)bytes) < 0) ThrowBeyond(name, bytes);
+        Pointer(pointer, alignment, name, field);
+        if (bytes < 0 || (long)((nuint)pointer + (nuint)bytes) < 0) ThrowBeyond(name + field, bytes);
     }
 
     /// <summary>Two blocks that may not share a byte.</summary>
     public static void Apart(void* a, long aBytes, string aName, void* b, long bBytes, string bName)
     {
-        if (aBytes > 0 && bBytes > 0 && (nuint)a < (nuint)b + (nuint)bBytes && (nuint)b < (nuint)a + (nuint)aBytes) Throw($"{aName}: overlaps {bName}");
+        if (aBytes > 0 && bBytes > 0 && (nuint)a < (nuint)b + (nuint)bBytes && (nuint)b < (nuint)a + (nuint)aBytes) ThrowOverlap(aName, bName);
     }
 
     /// <summary>Two spans that may not share a byte.</summary>
@@ -89,9 +89,9 @@ internal static unsafe class Argument
     {
         Pointer(pointer, sizeof(long), name);
         uint size = *(uint*)pointer;
-        if (size < sizeof(T) || size > LongestStruct) Throw($"{name}->struct_size: got {size}, expected {sizeof(T)}");
+        if (size < sizeof(T) || size > LongestStruct) ThrowSize(name, size, sizeof(T));
         for (byte* unknown = (byte*)pointer + sizeof(T); unknown < (byte*)pointer + size; unknown++)
-            if (*unknown != 0) throw new InteropException(EquipStatus.Unsupported, $"{name}->struct_size: got {size} with fields that version {Exports.AbiVersionNumber} does not know");
+            if (*unknown != 0) ThrowUnknown(name, size);
         return *pointer;
     }
 
@@ -101,7 +101,7 @@ internal static unsafe class Argument
     {
         Pointer(pointer, sizeof(long), name);
         uint size = *(uint*)pointer;
-        if (size < sizeof(T) || size > LongestStruct) Throw($"{name}->struct_size: got {size}, expected {sizeof(T)}");
+        if (size < sizeof(T) || size > LongestStruct) ThrowSize(name, size, sizeof(T));
         return ref *pointer;
     }
 
@@ -109,7 +109,17 @@ internal static unsafe class Argument
     public static void Throw(string message) => throw new InteropException(EquipStatus.InvalidArgument, message);
 
     [DoesNotReturn]
-    private static void ThrowRange(string name, long value, long least, long most) => Throw($"{name}: got {value}, expected {least} to {most}");
+    public static void ThrowOverlap(string a, string b) => Throw($"{a}: overlaps {b}");
+
+    [DoesNotReturn]
+    public static void ThrowRange(string name, long value, long least, long most) => Throw($"{name}: got {value}, expected {least} to {most}");
+
+    [DoesNotReturn]
+    private static void ThrowSize(string name, uint size, int expected) => Throw($"{name}->struct_size: got {size}, expected {expected}");
+
+    [DoesNotReturn]
+    private static void ThrowUnknown(string name, uint size)
+        => throw new InteropException(EquipStatus.Unsupported, $"{name}->struct_size: got {size} with fields that version {Exports.AbiVersionNumber} does not know");
 
     [DoesNotReturn]
     private static void ThrowElements(string name, long count) => Throw($"{name}: got {count} elements, expected 0 to {int.MaxValue}");
@@ -126,7 +136,10 @@ internal static unsafe class Argument
     [DoesNotReturn]
     private static void ThrowBeyond(string name, long bytes) => Throw($"{name}: {bytes} bytes reach beyond the address space");
 
-    private static bool Times(ref ulong product, long factor) => Math.BigMul(product, (ulong)factor, out product) == 0 && (long)product >= 0;
+    /// <summary>a b, or -1 if it or a factor is not a count.</summary>
+    private static long Times(long a, long b) => (ulong)(a | b) <= int.MaxValue ? a * b : TimesLarge(a, b);
+
+    private static long TimesLarge(long a, long b) => (a | b) >= 0 && Math.BigMul((ulong)a, (ulong)b, out ulong product) == 0 && (long)product >= 0 ? (long)product : -1;
 
     private static Span<T> Span<T>(T* pointer, long count, string name)
         where T : unmanaged

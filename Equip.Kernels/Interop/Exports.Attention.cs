@@ -22,6 +22,7 @@ internal static unsafe partial class Exports
             Argument.Count(streams, nameof(streams));
             ReadOnlySpan<EquipAttentionRun> given = Argument.Input(runs, runCount, nameof(runs));
             ReadOnlySpan<int> first = Argument.Input(firstRun, streams + 1, "first_run");
+            if (streams == 0 && given.IsEmpty && first[0] == 0) return EquipStatus.Ok;
             Span<float> to = Argument.Output(output, Argument.Product(streams, attention.Group, attention.HeadDim), nameof(output));
             RunMemory memory = new(given, attention);
             memory.RequireApart(to, first);
@@ -75,9 +76,11 @@ internal static unsafe partial class Exports
     private static AttentionShape Shape(EquipAttentionShape* shape)
     {
         EquipAttentionShape given = Argument.Struct(shape, nameof(shape));
-        if (!float.IsFinite(given.Scale)) Argument.Throw($"shape->scale: got {given.Scale}, expected a finite number");
+        if (!float.IsFinite(given.Scale)) ThrowScale(given.Scale);
         return new AttentionShape(given.Heads, given.KvHeads, given.HeadDim, StoredType(given.CacheType, "shape->cache_type"), given.Scale);
     }
+
+    private static void ThrowScale(float scale) => Argument.Throw($"shape->scale: got {scale}, expected a finite number");
 
     /// <summary>Elements of <c>[tokens, heads, headDim]</c>.</summary>
     private static long QueryElements(in AttentionShape shape, long tokens)

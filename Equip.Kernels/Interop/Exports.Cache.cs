@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.KvCache;
 using Equip.Kernels.Numerics;
+using Equip.Kernels.Rope;
 
 namespace Equip.Kernels.Interop;
 
@@ -15,9 +16,9 @@ internal static unsafe partial class Exports
             ref nint result = ref Argument.Result(cache, nameof(cache));
             result = 0;
             EquipCacheOptions given = Argument.Struct(options, nameof(options));
-            using Lease<NativeRope> table = rope == 0 ? default : Handles.Share<NativeRope>(rope, nameof(rope));
+            RopeTable? table = rope == 0 ? null : Handles.Read<NativeRope>(rope, nameof(rope)).Table;
             using Lease<NativePolicy> chooser = policy == 0 ? default : Handles.Share<NativePolicy>(policy, nameof(policy));
-            result = Keep(new NativeCache(given, table.Target?.Table, chooser.Target));
+            result = Keep(new NativeCache(given, table, chooser.Target));
             return EquipStatus.Ok;
         }
         catch (Exception failure)

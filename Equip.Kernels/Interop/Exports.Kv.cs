@@ -26,7 +26,7 @@ internal static unsafe partial class Exports
             }
 
             for (int head = 0; head < kvHeads; head++)
-                if (numbers[head] < 0 || numbers[head] >= capacity) Argument.Throw($"slots[{head}]: got {numbers[head]}, expected 0 to {capacity - 1}");
+                if (numbers[head] < 0 || numbers[head] >= capacity) ThrowSlot(head, numbers[head], capacity);
             for (int head = 0; head < kvHeads; head++)
                 Conversion.Narrow(kernels.Target.Isa, from.Slice(head * headDim, headDim), (byte*)storage + (((head * capacity) + numbers[head]) * rowBytes), stored);
             return EquipStatus.Ok;
@@ -49,7 +49,7 @@ internal static unsafe partial class Exports
             for (int i = 0; i < kept.Length; i++)
             {
                 long least = i == 0 ? 0 : kept[i - 1] + 1L;
-                if (kept[i] < least || kept[i] >= capacity) Argument.Throw($"keep[{i}]: got {kept[i]}, expected {least} to {capacity - 1}, ascending");
+                if (kept[i] < least || kept[i] >= capacity) ThrowKept(i, kept[i], least, capacity);
             }
 
             // Rows that stay neighbours move together.
@@ -71,9 +71,13 @@ internal static unsafe partial class Exports
         }
     }
 
+    private static void ThrowSlot(int head, int slot, long capacity) => Argument.ThrowRange($"slots[{head}]", slot, 0, capacity - 1);
+
+    private static void ThrowKept(int index, int slot, long least, long capacity) => Argument.Throw($"keep[{index}]: got {slot}, expected {least} to {capacity - 1}, ascending");
+
     private static long RowBytes(int headDim, DataType type)
     {
-        if (headDim < 1 || headDim > AttentionShape.MaxHeadDim) Argument.Throw($"head_dim: got {headDim}, expected 1 to {AttentionShape.MaxHeadDim}");
+        if (headDim < 1 || headDim > AttentionShape.MaxHeadDim) Argument.ThrowRange("head_dim", headDim, 1, AttentionShape.MaxHeadDim);
         return headDim * type.Size();
     }
 

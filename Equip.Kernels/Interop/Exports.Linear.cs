@@ -76,10 +76,10 @@ internal static unsafe partial class Exports
     internal static WeightMatrix Matrix(EquipMatrix* matrix, string name)
     {
         EquipMatrix given = Argument.Struct(matrix, name);
-        DataType type = (DataType)Argument.Enumeration(given.Type, (int)DataType.Q8, name + "->type");
+        DataType type = (DataType)Argument.Enumeration(given.Type, (int)DataType.Q8, name, "->type");
         WeightMatrix result = new(given.Data, type, given.Rows, given.Columns, given.Scales);
-        Argument.Memory(given.Data, DataBytes(result), type.Size(), name + "->data");
-        if (type == DataType.Q8) Argument.Memory(given.Scales, result.Bytes - DataBytes(result), sizeof(ushort), name + "->scales");
+        Argument.Memory(given.Data, DataBytes(result), type.Size(), name, "->data");
+        if (type == DataType.Q8) Argument.Memory(given.Scales, result.Bytes - DataBytes(result), sizeof(ushort), name, "->scales");
         return result;
     }
 
@@ -90,7 +90,7 @@ internal static unsafe partial class Exports
         fixed (float* to = output)
         {
             Argument.Apart(to, (long)output.Length * sizeof(float), nameof(output), matrix.Data, DataBytes(matrix), "weights->data");
-            Argument.Apart(to, (long)output.Length * sizeof(float), nameof(output), matrix.Scales, matrix.Bytes - DataBytes(matrix), "weights->scales");
+            if (matrix.Scales != null) Argument.Apart(to, (long)output.Length * sizeof(float), nameof(output), matrix.Scales, matrix.Bytes - DataBytes(matrix), "weights->scales");
         }
     }
 }

@@ -84,8 +84,7 @@ internal static unsafe partial class Exports
         try
         {
             ref int result = ref Argument.Result(pairs, nameof(pairs));
-            using Lease<NativeRope> lease = Handles.Share<NativeRope>(rope, nameof(rope));
-            result = lease.Target.Table.Pairs;
+            result = Handles.Read<NativeRope>(rope, nameof(rope)).Table.Pairs;
             return EquipStatus.Ok;
         }
         catch (Exception failure)
@@ -99,8 +98,7 @@ internal static unsafe partial class Exports
     {
         try
         {
-            using Lease<NativeRope> lease = Handles.Share<NativeRope>(rope, nameof(rope));
-            RopeTable table = lease.Target.Table;
+            RopeTable table = Handles.Read<NativeRope>(rope, nameof(rope)).Table;
             ReadOnlySpan<int> from = Argument.Input(rotations, count, nameof(rotations));
             long elements = Argument.Product(count, table.Pairs);
             Span<float> cosines = Argument.Output(cos, elements, nameof(cos)), sines = Argument.Output(sin, elements, nameof(sin));
@@ -120,8 +118,7 @@ internal static unsafe partial class Exports
     {
         try
         {
-            using Lease<NativeRope> lease = Handles.Share<NativeRope>(rope, nameof(rope));
-            RopeTable table = lease.Target.Table;
+            RopeTable table = Handles.Read<NativeRope>(rope, nameof(rope)).Table;
             table.FillDelta(delta, Argument.Output(cos, table.Pairs, nameof(cos)), Argument.Output(sin, table.Pairs, nameof(sin)));
             return EquipStatus.Ok;
         }
@@ -137,8 +134,7 @@ internal static unsafe partial class Exports
         try
         {
             using Lease<KernelContext> kernels = Handles.Take<KernelContext>(context, nameof(context));
-            using Lease<NativeRope> lease = Handles.Share<NativeRope>(rope, nameof(rope));
-            RopeTable table = lease.Target.Table;
+            RopeTable table = Handles.Read<NativeRope>(rope, nameof(rope)).Table;
             int units = Argument.Count(tokens, nameof(tokens)), rows = Argument.Count(heads, nameof(heads));
             long elements = Argument.Product(tokens, heads, table.Options.HeadDim), angles = Argument.Product(tokens, table.Pairs);
             RopeRotation.Rotate(kernels.Target, table, Argument.Input(input, elements, nameof(input)), Argument.Output(output, elements, nameof(output)), Argument.Input(cos, angles, nameof(cos)), Argument.Input(sin, angles, nameof(sin)), units, rows);
@@ -156,8 +152,7 @@ internal static unsafe partial class Exports
         try
         {
             using Lease<KernelContext> kernels = Handles.Take<KernelContext>(context, nameof(context));
-            using Lease<NativeRope> lease = Handles.Share<NativeRope>(rope, nameof(rope));
-            RopeTable table = lease.Target.Table;
+            RopeTable table = Handles.Read<NativeRope>(rope, nameof(rope)).Table;
             DataType stored = StoredType(type, nameof(type));
             Argument.Memory(rows, Argument.Product(Argument.Count(count, nameof(count)), table.Options.HeadDim, stored.Size()), stored.Size(), nameof(rows));
             RopeRotation.RotateStored(kernels.Target, table, rows, stored, (int)count, Argument.Input(cos, table.Pairs, nameof(cos)), Argument.Input(sin, table.Pairs, nameof(sin)));

@@ -64,6 +64,20 @@ internal static class Handles
         return Checked<T>(ref entry, handle, name, exclusive: false);
     }
 
+    /// <summary>
+    /// An object that never changes and frees nothing when it is closed: what is held of it outlives its handle, so that nobody need be kept from
+    /// closing it. If the generation is the handle's before and after, the object read in between is that generation's.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Read<T>(nint handle, string name)
+        where T : class
+    {
+        ref Entry entry = ref Find<T>(handle, name);
+        object? target = Volatile.Read(ref entry.Target);
+        if (target is not T || Volatile.Read(ref entry.Generation) != (int)(handle >> 32)) ThrowUnknown(name);
+        return Unsafe.As<T>(target);
+    }
+
     /// <summary>Closes a handle and frees its object; 0 is ignored, as free(NULL) is.</summary>
     public static void Close<T>(nint handle, string name)
         where T : class, IDisposable

@@ -1,5 +1,6 @@
 using System.Buffers;
 using Equip.Kernels.Attention;
+using Equip.Kernels.Numerics;
 
 namespace Equip.Kernels.Interop;
 
@@ -10,25 +11,25 @@ namespace Equip.Kernels.Interop;
 internal unsafe ref struct RunMemory
 {
     private readonly ReadOnlySpan<EquipAttentionRun> _runs;
-    private readonly AttentionShape _shape;
+    private readonly int _element, _rowBytes;
+    private readonly long _queryBytes;
 
     public RunMemory(ReadOnlySpan<EquipAttentionRun> runs, in AttentionShape shape)
     {
         _runs = runs;
-        _shape = shape;
+        _element = shape.CacheType.Size();
+        _rowBytes = shape.RowBytes;
+        _queryBytes = (long)shape.Group * shape.HeadDim * sizeof(float);
     }
-
-    private readonly long QueryBytes => (long)_shape.Group * _shape.HeadDim * sizeof(float);
 
     /// <summary>The runs as the kernel takes them.</summary>
     public readonly void CopyTo(Span<AttentionRun> runs)
     {
-        int element = _shape.RowBytes / _shape.HeadDim;
         for (int i = 0; i < _runs.Length; i++)
         {
             ref readonly EquipAttentionRun run = ref _runs[i];
-            if (((nuint)run.Keys | (nuint)run.Values) % (nuint)element != 0) Argument.Throw($"runs[{i}]: keys or values at an address that is not a multiple of {element}");
-            if (((nuint)run.Queries | (nuint)run.ColumnWeights) % sizeof(float) != 0) Argument.Throw($"runs[{i}]: queries or column_weights at an address that is not a multiple of {sizeof(float)}");
+            if ((((nuint)run.Keys | (nuint)run.Values) & (nuint)(_element - 1)) != 0) ThrowMisaligned(i, "keys or values", _element);
+            if (((nuint)run.Queries | (nuint)run.ColumnWeights) % sizeof(float) != 0) ThrowMisaligned(i, "queries or column_weights", sizeof(float));
             runs[i] = new AttentionRun { Keys = run.Keys, Values = run.Values, Queries = run.Queries, ColumnWeights = run.ColumnWeights, Tokens = run.Tokens };
         }
     }
@@ -36,9 +37,8 @@ internal unsafe ref struct RunMemory
     /// <summary>Checks that <paramref name="output"/> and the column weights lie apart from everything.</summary>
     public readonly void RequireApart(ReadOnlySpan<float> output, ReadOnlySpan<int> firstRun)
     {
-        Argument.Apart(output, "output", firstRun, "first_run");
-        Argument.Apart(output, "output", _runs, "runs");
         Block first = Of(firstRun), list = Of(_runs), result = Of(output), weights = new(nuint.MaxValue, 0);
+        if (result.Meets(first) || result.Meets(list)) Argument.ThrowOverlap("output", result.Meets(first) ? "first_run" : "runs");
         bool simple = true;
         nuint last = 0;
         foreach (ref readonly EquipAttentionRun run in _runs)
@@ -89,9 +89,11 @@ internal unsafe ref struct RunMemory
         if (!apart) Argument.Throw("column_weights: overlap each other or something that is read");
     }
 
-    private readonly Block Rows(void* rows, in EquipAttentionRun run) => new((nuint)rows, (nuint)rows + ((nuint)run.Tokens * (nuint)_shape.RowBytes));
+    private static void ThrowMisaligned(int run, string names, int alignment) => Argument.Throw($"runs[{run}]: {names} at an address that is not a multiple of {alignment}");
 
-    private readonly Block Queries(in EquipAttentionRun run) => new((nuint)run.Queries, (nuint)run.Queries + (nuint)QueryBytes);
+    private readonly Block Rows(void* rows, in EquipAttentionRun run) => new((nuint)rows, (nuint)rows + ((nuint)run.Tokens * (nuint)_rowBytes));
+
+    private readonly Block Queries(in EquipAttentionRun run) => new((nuint)run.Queries, (nuint)run.Queries + (nuint)_queryBytes);
 
     private static Block Weights(in EquipAttentionRun run)
         => run.ColumnWeights == null ? default : new((nuint)run.ColumnWeights, (nuint)run.ColumnWeights + ((nuint)run.Tokens * sizeof(float)));

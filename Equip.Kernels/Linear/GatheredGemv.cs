@@ -58,7 +58,9 @@ public static class GatheredGemv
     {
         for (int i = 0; i < numbers.Length; i++)
         {
-            if ((uint)numbers[i] >= (uint)end) throw new ArgumentOutOfRangeException(name, numbers[i], $"{name}[{i}]: got {numbers[i]}, expected 0 to {end - 1}");
+            if ((uint)numbers[i] >= (uint)end) ThrowNumber(numbers[i], i, end, name);
         }
     }
+
+    private static void ThrowNumber(int number, int index, int end, string name) => throw new ArgumentOutOfRangeException(name, number, $"{name}[{index}]: got {number}, expected 0 to {end - 1}");
 }

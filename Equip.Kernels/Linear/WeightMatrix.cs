@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Equip.Kernels.Numerics;
 
 namespace Equip.Kernels.Linear;
@@ -18,12 +19,13 @@ public readonly unsafe struct WeightMatrix
     /// <param name="columns">Inputs, at least 1; for Q8 a multiple of <see cref="BlockSize"/>.</param>
     /// <param name="scales">For Q8, binary16 scales <c>[rows, columns / 32]</c>; null otherwise.</param>
     /// <exception cref="ArgumentException">A pointer is null or misaligned, or a size is out of range.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public WeightMatrix(void* data, DataType type, int rows, int columns, void* scales = null)
     {
         Require.NotNull(data, nameof(data));
         Require.InRange(rows, 1, int.MaxValue);
         Require.InRange(columns, 1, int.MaxValue);
-        if ((nuint)data % (nuint)type.Size() != 0) throw new ArgumentException($"data: address is not a multiple of {type.Size()}", nameof(data));
+        if (((nuint)data & (nuint)(type.Size() - 1)) != 0) ThrowMisaligned(type.Size(), nameof(data));
         if (type == DataType.Q8)
         {
             Require.NotNull(scales, nameof(scales));
@@ -64,4 +66,6 @@ public readonly unsafe struct WeightMatrix
         byte* scales = Scales == null ? null : (byte*)Scales + ((long)first * (Columns / BlockSize) * 2);
         return new WeightMatrix((byte*)Data + ((long)first * Columns * Type.Size()), Type, count, Columns, scales);
     }
+
+    private static void ThrowMisaligned(int size, string name) => throw new ArgumentException($"{name}: address is not a multiple of {size}", name);
 }

@@ -19,14 +19,14 @@ public enum DataType
 /// <summary>Sizes and names of <see cref="DataType"/>.</summary>
 public static class DataTypes
 {
+    private static ReadOnlySpan<byte> Sizes => [sizeof(float), 2, 2, 1];
+
     /// <summary>Bytes of one element; <see cref="DataType.Q8"/> counts its integer alone.</summary>
-    public static int Size(this DataType type) => type switch
+    public static int Size(this DataType type)
     {
-        DataType.F32 => 4,
-        DataType.F16 or DataType.BF16 => 2,
-        DataType.Q8 => 1,
-        _ => throw new ArgumentOutOfRangeException(nameof(type), type, "not a DataType"),
-    };
+        if ((uint)type >= (uint)Sizes.Length) ThrowUnknown(type);
+        return Sizes[(int)type];
+    }
 
     /// <summary>The name used on the command line and in results: f32, f16, bf16, q8.</summary>
     public static string Name(this DataType type) => type switch
@@ -37,4 +37,6 @@ public static class DataTypes
         DataType.Q8 => "q8",
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, "not a DataType"),
     };
+
+    private static void ThrowUnknown(DataType type) => throw new ArgumentOutOfRangeException(nameof(type), type, "not a DataType");
 }

@@ -20,5 +20,5 @@ internal static class Partition
     }
 
     /// <summary>The first unit of a chunk; chunk + 1 gives its end.</summary>
-    public static long First(long units, int chunk, int chunks) => units * chunk / chunks;
+    public static long First(long units, int chunk, int chunks) => chunks == 1 ? units * chunk : units * chunk / chunks;
 }

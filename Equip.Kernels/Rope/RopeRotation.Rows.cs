@@ -30,11 +30,11 @@ public static unsafe partial class RopeRotation
             where TWords : struct;
     }
 
-    private static void Run(KernelContext context, RopeTable table, Arguments arguments, DataType type)
+    private static void Run(KernelContext context, RopeTable table, Arguments* arguments, DataType type)
     {
-        arguments.HeadDim = table.Options.HeadDim;
-        arguments.Pairs = table.Pairs;
-        if (arguments.Chunks == 0) arguments.Chunks = Partition.Chunks(context, arguments.Units, (long)arguments.RowsPerUnit * arguments.HeadDim, LeastElementsPerChunk);
+        arguments->HeadDim = table.Options.HeadDim;
+        arguments->Pairs = table.Pairs;
+        if (arguments->Chunks == 0) arguments->Chunks = Partition.Chunks(context, arguments->Units, (long)arguments->RowsPerUnit * arguments->HeadDim, LeastElementsPerChunk);
         RopeLayout layout = table.Options.Layout;
         switch (type)
         {
@@ -44,22 +44,22 @@ public static unsafe partial class RopeRotation
         }
     }
 
-    private static void RunLayout<TElement>(KernelContext context, in Arguments arguments, RopeLayout layout)
+    private static void RunLayout<TElement>(KernelContext context, Arguments* arguments, RopeLayout layout)
         where TElement : struct, IElement
     {
         if (layout == RopeLayout.HalfSplit) RunPath<TElement, HalfSplit>(context, arguments);
         else RunPath<TElement, Interleaved>(context, arguments);
     }
 
-    private static void RunPath<TElement, TLayout>(KernelContext context, in Arguments arguments)
+    private static void RunPath<TElement, TLayout>(KernelContext context, Arguments* arguments)
         where TElement : struct, IElement
         where TLayout : struct, ILayout
     {
         switch (context.Isa)
         {
-            case Isa.Avx512: context.Pool.Run(new Job<TElement, TLayout, Avx512Lanes, Vector512<float>, Vector512<uint>> { Arguments = arguments }, arguments.Chunks); break;
-            case Isa.Avx2: context.Pool.Run(new Job<TElement, TLayout, Avx2Lanes, Vector256<float>, Vector256<uint>> { Arguments = arguments }, arguments.Chunks); break;
-            default: context.Pool.Run(new Job<TElement, TLayout, ScalarLanes, float, uint> { Arguments = arguments }, arguments.Chunks); break;
+            case Isa.Avx512: context.Pool.Run(new Job<TElement, TLayout, Avx512Lanes, Vector512<float>, Vector512<uint>>(arguments), arguments->Chunks); break;
+            case Isa.Avx2: context.Pool.Run(new Job<TElement, TLayout, Avx2Lanes, Vector256<float>, Vector256<uint>>(arguments), arguments->Chunks); break;
+            default: context.Pool.Run(new Job<TElement, TLayout, ScalarLanes, float, uint>(arguments), arguments->Chunks); break;
         }
     }
 
@@ -127,22 +127,27 @@ public static unsafe partial class RopeRotation
         public int Units, RowsPerUnit, AnglesPerUnit, HeadDim, Pairs, Chunks;
     }
 
-    private struct Job<TElement, TLayout, TLanes, TFloats, TWords> : IParallelJob
+    private readonly struct Job<TElement, TLayout, TLanes, TFloats, TWords> : IParallelJob
         where TElement : struct, IElement
         where TLayout : struct, ILayout
         where TLanes : struct, ILanes<TFloats, TWords>
         where TFloats : struct
         where TWords : struct
     {
-        public Arguments Arguments;
+        private readonly Arguments* _arguments;
 
-        public readonly void Execute(int chunk, int worker)
+        // Pointed to and not copied: small calls would notice.
+        public Job(Arguments* arguments) => _arguments = arguments;
+
+        private ref Arguments Arguments => ref *_arguments;
+
+        public void Execute(int chunk, int worker)
         {
             long rowBytes = (long)Arguments.HeadDim * TElement.Size, rotatedBytes = 2L * Arguments.Pairs * TElement.Size;
             bool copies = Arguments.Source != Arguments.Destination && rotatedBytes < rowBytes;
-            long tile = Math.Max(1, TileBytes / (rowBytes * Arguments.RowsPerUnit));
-            long end = Partition.First(Arguments.Units, chunk + 1, Arguments.Chunks);
-            for (long unit = Partition.First(Arguments.Units, chunk, Arguments.Chunks); unit < end; unit += tile)
+            long unit = Partition.First(Arguments.Units, chunk, Arguments.Chunks), end = Partition.First(Arguments.Units, chunk + 1, Arguments.Chunks);
+            long tile = (end - unit) * Arguments.RowsPerUnit * rowBytes <= TileBytes ? end - unit : Math.Max(1, TileBytes / (rowBytes * Arguments.RowsPerUnit));
+            for (; unit < end; unit += tile)
             {
                 long endUnit = Math.Min(end, unit + tile);
                 int done = Rotate<TElement, TLayout, TLanes, TFloats, TWords>(Arguments, unit, endUnit, 0);
@@ -152,7 +157,7 @@ public static unsafe partial class RopeRotation
             }
         }
 
-        private readonly void CopyRest(long row, long endRow, long rowBytes, long rotatedBytes)
+        private void CopyRest(long row, long endRow, long rowBytes, long rotatedBytes)
         {
             for (; row < endRow; row++)
             {

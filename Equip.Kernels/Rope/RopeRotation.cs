@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.Numerics;
 
@@ -23,16 +24,15 @@ public static unsafe partial class RopeRotation
     {
         CheckAngles(context, table, cos, sin, tokens, nameof(tokens));
         Require.InRange(heads, 0, int.MaxValue);
-        long rows = (long)tokens * heads, available = input.Length / table.Options.HeadDim;
-        if (rows > available) throw new ArgumentException($"input: got {input.Length} elements, expected at least {rows} rows of {table.Options.HeadDim}", nameof(input));
+        long rows = (long)tokens * heads;
+        if (rows > input.Length || rows * table.Options.HeadDim > input.Length) ThrowRows(input.Length, rows, table.Options.HeadDim, nameof(input));
         int length = (int)rows * table.Options.HeadDim;
         Require.AtLeast(output.Length, length);
+        if (length == 0) return;
         input = input[..length];
         output = output[..length];
         Require.NoPartialOverlap(input, output, nameof(output));
         if (output.Overlaps(cos) || output.Overlaps(sin)) throw new ArgumentException("output: overlaps cos or sin", nameof(output));
-        if (length == 0) return;
-
         fixed (float* source = input, destination = output, c = cos, s = sin)
         {
             Arguments arguments = new()
@@ -45,7 +45,7 @@ public static unsafe partial class RopeRotation
                 RowsPerUnit = heads,
                 AnglesPerUnit = table.Pairs,
             };
-            Run(context, table, arguments, DataType.F32);
+            Run(context, table, &arguments, DataType.F32);
         }
     }
 
@@ -104,15 +104,14 @@ public static unsafe partial class RopeRotation
                 RowsPerUnit = 1,
                 Chunks = 1,
             };
-            Run(context, table, arguments, type);
+            Run(context, table, &arguments, type);
         }
     }
 
     private static void RotateRows(KernelContext context, RopeTable table, void* source, void* destination, DataType type, int count, ReadOnlySpan<float> cos, ReadOnlySpan<float> sin, int anglesPerRow)
     {
         Require.InRange(count, 0, int.MaxValue);
-        if (type is not (DataType.F32 or DataType.F16 or DataType.BF16))
-            throw new ArgumentOutOfRangeException(nameof(type), type, $"type: got {type}, expected F32, F16 or BF16");
+        if (type is not (DataType.F32 or DataType.F16 or DataType.BF16)) ThrowType(type);
         if (count == 0) return;
         Require.NotNull(source, nameof(source));
         Require.NotNull(destination, nameof(destination));
@@ -133,7 +132,7 @@ public static unsafe partial class RopeRotation
                 RowsPerUnit = 1,
                 AnglesPerUnit = anglesPerRow,
             };
-            Run(context, table, arguments, type);
+            Run(context, table, &arguments, type);
         }
     }
 
@@ -146,6 +145,16 @@ public static unsafe partial class RopeRotation
         Require.AtLeast(sin.Length, (long)units * table.Pairs);
     }
 
+    // Messages apart: a method that writes its own clears room for them on every call.
+    [DoesNotReturn]
+    private static void ThrowRows(int length, long rows, int headDim, string name) => throw new ArgumentException($"{name}: got {length} elements, expected at least {rows} rows of {headDim}", name);
+
+    [DoesNotReturn]
+    private static void ThrowType(DataType type) => throw new ArgumentOutOfRangeException(nameof(type), type, $"type: got {type}, expected F32, F16 or BF16");
+
+    [DoesNotReturn]
+    private static void ThrowOverlap(string name) => throw new ArgumentException($"{name}: overlaps destination", name);
+
     private static void RequireSameOrApart(void* a, nuint aBytes, void* b, nuint bBytes, string name)
     {
         if (a != b) RequireApart(a, aBytes, b, bBytes, name);
@@ -153,7 +162,6 @@ public static unsafe partial class RopeRotation
 
     private static void RequireApart(void* a, nuint aBytes, void* b, nuint bBytes, string name)
     {
-        if ((nuint)a < (nuint)b + bBytes && (nuint)b < (nuint)a + aBytes)
-            throw new ArgumentException($"{name}: overlaps destination", name);
+        if ((nuint)a < (nuint)b + bBytes && (nuint)b < (nuint)a + aBytes) ThrowOverlap(name);
     }
 }

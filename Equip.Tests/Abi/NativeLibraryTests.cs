@@ -41,7 +41,7 @@ public sealed class NativeLibraryTests
     public void CSample_CompilesWithoutAWarningAndAgreesWithItsReference()
     {
         using TemporaryFolder folder = new();
-        string program = CompileC(folder.Path);
+        string program = CompileC(folder.Path, "streaming");
         string output = Run(program, ["256", "8"]);
         Assert.That(output, Does.Match(@"largest error \d\.\d\de-0[5-9]").And.Match(@"in place [\d.]+ us a step, memmove [\d.]+ us, ratio [\d.]+"));
     }
@@ -51,7 +51,7 @@ public sealed class NativeLibraryTests
     {
         Need("valgrind", "--version");
         using TemporaryFolder folder = new();
-        string program = CompileC(folder.Path);
+        string program = CompileC(folder.Path, "streaming");
         Run("valgrind", ["--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite", program, "24", "2"]);
     }
 
@@ -75,13 +75,34 @@ public sealed class NativeLibraryTests
         if (wide || !IsaRegistry.IsSupported(Isa.Avx512)) Assert.That(Run(Path.Combine(folder.Path, "load"), []), Does.Contain(wide ? "x86-64-v4" : "x86-64-v3"));
     }
 
-    private string CompileC(string folder)
+    [Test]
+    public void OverheadSample_SmallestCalls_AgreeWithPlainC()
+    {
+        using TemporaryFolder folder = new();
+        string output = Run(CompileC(folder.Path, "overhead"), ["20000"]);
+        Assert.That(Regex.Count(output, @"[\d.]+ ns(, plain C +[\d.]+, over it +-?[\d.]+)?$", RegexOptions.Multiline), Is.AtLeast(18), output);
+    }
+
+    [TestCase("2021")]
+    [TestCase("2024")]
+    public void RustSnippetOfTheReadme_CompilesWithoutAWarningAndRuns(string edition)
+    {
+        Need("rustc", "--version");
+        string readme = File.ReadAllText(Path.Combine(Header.Repository(), "README.md"));
+        using TemporaryFolder folder = new();
+        string source = Path.Combine(folder.Path, "snippet.rs"), program = Path.Combine(folder.Path, "snippet"), libraries = Path.Combine(_prefix, "lib");
+        File.WriteAllText(source, Regex.Match(readme, "^```rust\n(?<code>[^`]*)^```", RegexOptions.Multiline).Groups["code"].Value);
+        Run("rustc", ["--edition", edition, "-D", "warnings", "-L", libraries, "-l", "equip_kernels_v3", "-C", $"link-arg=-Wl,-rpath,{libraries}", "-o", program, source]);
+        Run(program, []);
+    }
+
+    private string CompileC(string folder, string sample)
     {
         Need("cc", "--version");
         Need("pkg-config", "--version");
-        string program = Path.Combine(folder, "streaming");
+        string program = Path.Combine(folder, sample);
         string[] flags = Run("pkg-config", ["--cflags", "--libs", Path.Combine(_prefix, "lib", "pkgconfig", "equip_kernels.pc")]).Split(' ', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        Run("cc", ["-O2", "-g", "-Wall", "-Wextra", "-Werror", Path.Combine(_samples, "streaming.c"), "-o", program, .. flags, "-lm"]);
+        Run("cc", ["-O2", "-g", "-Wall", "-Wextra", "-Werror", Path.Combine(_samples, sample + ".c"), "-o", program, .. flags, "-lm"]);
         return program;
     }
 
