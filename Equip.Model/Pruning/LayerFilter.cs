@@ -39,7 +39,7 @@ internal sealed class LayerFilter(TokenFilterOptions options, int layer, double 
     {
         similarity = Similarity(keys, values);
         if (options.Rule == FilterRule.Random) return _random.NextDouble() < rate;
-        return _threshold.Exceeds(Ranked(similarity));
+        return _threshold.Picks(Ranked(similarity));
     }
 
     private double Ranked(double similarity) => options.Rule == FilterRule.Reverse ? -similarity : similarity;

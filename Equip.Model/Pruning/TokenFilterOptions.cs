@@ -48,7 +48,8 @@ public enum FilterRule
 /// [GUESS] keys are compared before rotation. [GUESS] Anchors are the plain mean of the first 16 tokens, then gamma times the old plus
 /// (1 - gamma) times the new, moved by filtered tokens too, with gamma 0.99. [GUESS] Fusion: w = var V / (var K + var V) over the KV heads
 /// weighs the mean similarity of K, 1 - w that of V (half each where there is one head). [GUESS] A layer's threshold starts as the
-/// quantile of the dense tokens' similarities and moves by eta times their deviation towards its rate, eight times as fast when more than 8 tokens off it. [GUESS] A layer is filtered at
+/// quantile of the dense tokens' similarities and moves by eta times their deviation towards its rate. [GUESS] A decision that would take a layer more than 2 points
+/// (of 64 tokens at least) off its rate is turned; if the last 32 similarities lie all on one side of the threshold then, it starts anew from them. [GUESS] A layer is filtered at
 /// most at 0.95. [GUESS] A filtered token's K and V enter the cache. [GUESS] Prompts and the first tokens of a sequence are dense.
 /// Measured with <c>equip eval perplexity --filter 0.3</c>: appending beats leaving out; gamma 0.99 beats 0.9 before rotation, after it 0.9 does.
 /// </summary>
@@ -95,7 +96,7 @@ public sealed record TokenFilterOptions
         ActsAtDecode = true,
         Positions = "any, beside every policy",
         Guesses = "keys before RoPE (--filter-keys); gamma .99 after a plain mean of 16 tokens (--filter-gamma); fusion weights by the other's variance over heads (--filter-fusion); " +
-            "threshold by an online quantile of step eta .05 deviations, faster when 8 tokens off (--filter-eta); filtered tokens enter the cache (--filter-cache); a layer's rate at most .95; " +
+            "threshold by an online quantile of step eta .05 deviations (--filter-eta), a decision that would take a layer 2 points off its rate is turned; filtered tokens enter the cache (--filter-cache); a layer's rate at most .95; " +
             "prompts and the first 128 tokens dense (--filter-warmup); layers in tiers by measured damage (--filter-schedule)",
     };
 

@@ -4,11 +4,12 @@ namespace Equip.Tests.Reference;
 internal sealed class ReferenceTokenFilter(int kvHeads, double rate, double gamma, double eta, int firstSample)
 {
     private readonly List<double> _sample = [];
+    private readonly List<double> _decided = [];
     private double[] _keyAnchor = [];
     private double[] _valueAnchor = [];
     private int _tokens;
     private double _step;
-    private double _tooMany;
+    private int _filtered;
 
     public double Threshold { get; private set; } = double.NaN;
 
@@ -22,30 +23,35 @@ internal sealed class ReferenceTokenFilter(int kvHeads, double rate, double gamm
         else Move(similarity > Threshold);
     }
 
-    /// <summary>How far a token's similarity lies above the threshold, which then moves as if the token had been filtered or not.</summary>
-    public double Margin(double[] key, double[] value, bool filtered)
+    /// <summary>
+    /// Whether a token is filtered, and by how much its similarity lies above the threshold. Where that is too close to call, what is done is
+    /// given, and counts.
+    /// </summary>
+    public (bool Filtered, double Margin) Decide(double[] key, double[] value, bool done)
     {
-        if (double.IsNaN(Threshold))
-        {
-            double[] sorted = [.. _sample.Order()];
-            double place = (1 - rate) * (sorted.Length - 1);
-            int below = (int)Math.Floor(place);
-            Threshold = sorted[below] + ((place - below) * (sorted[Math.Min(below + 1, sorted.Length - 1)] - sorted[below]));
-            double mean = sorted.Average();
-            _step = eta * Math.Sqrt(sorted.Average(s => (s - mean) * (s - mean)));
-        }
-
-        double margin = Similarity(key, value) - Threshold;
-        Move(filtered);
-        return margin;
+        if (double.IsNaN(Threshold)) StartFrom([.. _sample]);
+        double similarity = Similarity(key, value), margin = similarity - Threshold;
+        _decided.Add(similarity);
+        bool above = margin > 0;
+        Move(above);
+        double off = _filtered - (rate * _decided.Count) + (above ? 1 : 0);
+        bool turned = Math.Abs(off) > 0.02 * Math.Max(_decided.Count, 64);
+        double[] newest = [.. _decided.TakeLast(32)];
+        if (turned && newest.Length >= 8 && newest.Select(s => s > Threshold).Distinct().Count() == 1) StartFrom(newest);
+        if (done) _filtered++;
+        return (above != turned, margin);
     }
 
-    private void Move(bool above)
+    private void StartFrom(double[] values)
     {
-        _tooMany += above ? 1 - rate : -rate;
-        bool far = above ? _tooMany > 8 : _tooMany < -8;
-        Threshold += _step * (above ? 1 - rate : -rate) * (far ? 8 : 1);
+        Array.Sort(values);
+        double place = (1 - rate) * (values.Length - 1);
+        int below = (int)Math.Floor(place);
+        Threshold = values[below] + ((place - below) * (values[Math.Min(below + 1, values.Length - 1)] - values[below]));
+        _step = eta * Math.Sqrt(values.Average(s => (s - values.Average()) * (s - values.Average())));
     }
+
+    private void Move(bool above) => Threshold += _step * (above ? 1 - rate : -rate);
 
     private double Similarity(double[] key, double[] value)
     {
