@@ -168,6 +168,7 @@ internal sealed class CacheSettings
     {
         IReadOnlyList<DataType> kv = _kv.ValuesOr(parsed, [plan.KvType]);
         IReadOnlyList<string> blocks = _policy.ValuesOr(parsed, []);
+        if (blocks.Count > 0 && plan.Blocks.Contains(SuitePlan.Cost)) throw new UsageException("--policy: does not apply to --suite cost");
         if (kv.Count > 1) throw new UsageException($"--kv: got {kv.Count} values, expected one with --suite");
         return plan with
         {

@@ -62,6 +62,11 @@ internal sealed class DecodeCommand : ToolCommand
               --isa and -t narrow it down. Each cell takes turns in one process. A shape cut to fewer layers (as far as
               memory asks for it) keeps as much of its vocabulary, so that ratios are those of the whole model. x is how
               many times as long the other takes, "bytes say" the ratio of bytes that have to move, reached their quotient.
+              The note says what was asked of a line and whether it is met.
+
+              --suite cost: what evicting in place costs: streaming over a full cache that holds as many tokens, h2o over
+              streaming, streaming in pages of 16 over rows in one piece; many single steps in turns. --shape, --budget,
+              --sequences, --weights, --kv, --isa and -t narrow it down.
 
               Data formats (csv, json, jsonl, sql) carry every field in base units, json every sample. A missing value (the
               budget of full) is null.
@@ -141,6 +146,7 @@ internal sealed class DecodeCommand : ToolCommand
     private void RunSuite(ParseResult parsed, ToolContext context)
     {
         HashSet<Option> allowed = [.. _suite.All, .. _compute.All, .. _model.SuiteOptions, .. _cache.SuiteOptions, _sequences, _depth, _output.Option];
+        if (_suite.AsksForCost(parsed)) allowed.Remove(_depth);
         foreach (Option option in Options)
             if (!allowed.Contains(option) && SuiteSettings.Given(parsed, option)) throw new UsageException($"{option.Name}: does not apply to --suite");
         if (parsed.GetValue(_depth)?.Any(depth => depth.First != depth.Last) == true) throw new UsageException("-d: first:last does not apply to --suite");

@@ -9,13 +9,21 @@ namespace Equip.Bench.Suite;
 /// <param name="Cache">Its options.</param>
 /// <param name="Context">Tokens that each sequence has seen when the clock starts.</param>
 /// <param name="Traffic">What its bytes depend on.</param>
-internal sealed record SuiteEntry(string Name, CacheOptions Cache, int Context, CacheTraffic Traffic);
+internal sealed record SuiteEntry(string Name, CacheOptions Cache, int Context, CacheTraffic Traffic)
+{
+    /// <summary>Whether it grows, and is filled anew so often that over the turns it holds <see cref="Context"/> tokens on average.</summary>
+    public bool Refills { get; init; }
+}
 
 /// <summary>Two entries of a cell that are compared.</summary>
 /// <param name="InPlace">The one in place.</param>
 /// <param name="Over">The one that it is compared with.</param>
 /// <param name="Published">Whether that is the form that was published.</param>
-internal sealed record SuitePair(SuiteEntry InPlace, SuiteEntry Over, bool Published);
+internal sealed record SuitePair(SuiteEntry InPlace, SuiteEntry Over, bool Published)
+{
+    /// <summary>What the table calls the comparison.</summary>
+    public string Name { get; init; } = Over.Name;
+}
 
 /// <summary>Caches that take turns on one model.</summary>
 internal sealed record SuiteCell

@@ -21,6 +21,11 @@ internal sealed record SuitePlan
     /// <summary>EQUIP+paged (streaming in place, in pages) over the full growing cache.</summary>
     public const string Paged = "paged";
 
+    /// <summary>
+    /// What eviction in place costs: over a full cache of the same fill, H2O over streaming, and pages over rows in one piece.
+    /// </summary>
+    public const string Cost = "cost";
+
     private const int PageTokens = 16;
 
     // Weights and caches of a cell together: under 5 GB with what else a process needs.
@@ -67,11 +72,14 @@ internal sealed record SuitePlan
     /// <summary>Turns of each cache.</summary>
     public int Rounds { get; init; } = 7;
 
+    /// <summary>Steps before the clock starts in a turn.</summary>
+    public int UntimedSteps { get; init; }
+
     /// <summary>The least time of a turn.</summary>
     public double TurnSeconds { get; init; } = 0.05;
 
     /// <summary>After this long a cell ends, three turns each done.</summary>
-    public double CellSeconds { get; init; } = 12;
+    public double CellSeconds { get; init; } = 10;
 
     /// <summary>What the output says of the run.</summary>
     public string Description { get; init; } = "full";
@@ -88,6 +96,23 @@ internal sealed record SuitePlan
         Description = "quick: W 512 and 2048, at most 2 layers, 3 turns",
     };
 
+    /// <summary>The block <see cref="Cost"/> alone. A few percent are at stake: many short turns, each after a step that is not timed.</summary>
+    public static SuitePlan CostPlan { get; } = new()
+    {
+        Blocks = [Cost],
+        Shapes = [.. new[] { "llama-160m", "tinyllama-1.1b" }.Select(ModelShape.Parse)],
+        Budgets = [512, 1024, 2048],
+        Sequences = [1],
+        Rounds = 75,
+        UntimedSteps = 1,
+        TurnSeconds = 0,
+        CellSeconds = 25,
+        Description = "full",
+    };
+
+    /// <summary>The same, quicker.</summary>
+    public static SuitePlan QuickCost { get; } = CostPlan with { Budgets = [512, 2048], Rounds = 35, CellSeconds = 12, Description = "quick: W 512 and 2048, 35 turns" };
+
     /// <summary>The parts that compare a policy.</summary>
     /// <exception cref="UsageException">There are none.</exception>
     public static IReadOnlyList<string> BlocksOf(string policy) => policy switch
@@ -101,10 +126,15 @@ internal sealed record SuitePlan
     /// <summary>The cells, those of a shape side by side.</summary>
     public IReadOnlyList<SuiteCell> Cells =>
     [
-        .. from block in AllBlocks.Where(Blocks.Contains)
+        .. from block in AllBlocks.Append(Cost).Where(Blocks.Contains)
            from shape in Shapes
            from sequences in Sequences
-           from pairs in block == Paged ? Contexts.Select(PagedPairs) : Budgets.Select(budget => UpdatePairs(block, budget, shape.Config))
+           from pairs in block switch
+           {
+               Paged => Contexts.Select(PagedPairs),
+               Cost => Budgets.Select(CostPairs),
+               _ => Budgets.Select(budget => UpdatePairs(block, budget, shape.Config)),
+           }
            where pairs.Count > 0
            select Cell(block, shape, sequences, pairs),
     ];
@@ -153,6 +183,20 @@ internal sealed record SuitePlan
                where budget < context
                let cache = new CacheOptions { Policy = "streaming", Budget = budget, PageTokens = PageTokens, KvType = KvType }
                select new SuitePair(new SuiteEntry($"in place W{budget}", cache, context, new CacheTraffic(CacheUpdate.InPlace, budget, 0)), full, true),
+        ];
+    }
+
+    private List<SuitePair> CostPairs(int budget)
+    {
+        SuiteEntry full = new("full cache", new CacheOptions { KvType = KvType }, budget, new CacheTraffic(CacheUpdate.InPlace, budget, 0)) { Refills = true };
+        SuiteEntry streaming = new("streaming", new CacheOptions { Policy = "streaming", Budget = budget, KvType = KvType }, 4 * budget, new CacheTraffic(CacheUpdate.InPlace, budget, 0));
+        SuiteEntry h2o = new("h2o", streaming.Cache with { Policy = "h2o" }, 4 * budget, new CacheTraffic(CacheUpdate.InPlace, budget + 1, 0, Scores: true));
+        SuiteEntry paged = streaming with { Name = $"pages of {PageTokens}", Cache = streaming.Cache with { PageTokens = PageTokens } };
+        return
+        [
+            new SuitePair(full, streaming, false) { Name = "streaming over a full cache of the same fill" },
+            new SuitePair(streaming, h2o, false) { Name = "h2o over streaming" },
+            new SuitePair(streaming, paged, false) { Name = $"pages of {PageTokens} over one piece" },
         ];
     }
 }

@@ -62,9 +62,12 @@ internal sealed record SuiteRow
     /// <summary>Bytes a second that memory gave to plain reading, measured beside the cell.</summary>
     public double? MemoryRate { get; init; }
 
+    /// <summary>The share of its step that the form with eviction in place spends choosing and writing.</summary>
+    public double? EvictionShare { get; init; }
+
     public int? Turns { get; init; }
 
-    /// <summary>Why a ratio stays below what bytes predict.</summary>
+    /// <summary>Why a ratio stays below what bytes predict; of a mean, how many do not; and whether what is asked of it is met.</summary>
     public string? Note { get; init; }
 
     public required string KvType { get; init; }
@@ -94,6 +97,7 @@ internal sealed record SuiteRow
         new("in_place_bytes_per_s", "in place", Real, DataOnly, row => Format.Real(row.InPlaceRate)) { Display = row => Format.Rate(row.InPlaceRate ?? 0) },
         new("extra_bytes_per_s", "extra passes", Real, DataOnly, row => Format.Real(row.ExtraRate)) { Display = row => Format.Rate(row.ExtraRate ?? 0) },
         new("memory_bytes_per_s", "memory", Real, DataOnly, row => Format.Real(row.MemoryRate)) { Display = row => Format.Rate(row.MemoryRate ?? 0) },
+        new("eviction_share", "evict %", Real, Optional, row => Format.Real(row.EvictionShare)) { Display = row => Format.Times(100 * (row.EvictionShare ?? 0)) },
         new("turns", "turns", Integer, DataOnly, row => row.Turns),
         new("note", "note", Text, Optional, row => row.Note),
         new("kv", "kv", Text, Setting, row => row.KvType),

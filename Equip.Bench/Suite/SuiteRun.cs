@@ -17,7 +17,7 @@ namespace Equip.Bench.Suite;
 internal sealed class SuiteRun(SuitePlan plan, KernelContext context) : IDisposable
 {
     private const long CeilingBytes = 256L << 20;
-    private const int WarmUpSteps = 2, FewestRounds = 3, MostSteps = 200;
+    private const int WarmUpSteps = 1, FewestRounds = 3, MostSteps = 200;
 
     private readonly ReadBandwidth _memory = new(CeilingBytes, context.Threads);
     private (string Shape, int Layers) _modelKey;
@@ -35,7 +35,7 @@ internal sealed class SuiteRun(SuitePlan plan, KernelContext context) : IDisposa
         {
             foreach (SuiteEntry entry in cell.Entries)
             {
-                turns.Add(new Turns(executor, entry, cell.Sequences));
+                turns.Add(new Turns(executor, entry, cell.Sequences, plan.UntimedSteps));
                 turns[^1].Calibrate(plan.TurnSeconds);
                 stop.ThrowIfCancellationRequested();
             }
@@ -81,6 +81,7 @@ internal sealed class SuiteRun(SuitePlan plan, KernelContext context) : IDisposa
     {
         TrafficModel traffic = new(cell.Config, plan.KvType);
         double few = traffic.CacheBytes(pair.InPlace.Traffic, cell.Sequences), many = traffic.CacheBytes(pair.Over.Traffic, cell.Sequences);
+        Turns evicting = cell.Block == SuitePlan.Cost ? over : inPlace;
         SuiteRatio cache = Ratio(inPlace.CacheSeconds, over.CacheSeconds, many / few);
         SuiteRow row = new()
         {
@@ -90,15 +91,16 @@ internal sealed class SuiteRun(SuitePlan plan, KernelContext context) : IDisposa
             Layers = cell.Config.Layers,
             MultiHead = cell.Config.Heads == cell.Config.KvHeads,
             Sequences = cell.Sequences,
-            Budget = pair.InPlace.Cache.Budget,
+            Budget = evicting.Entry.Cache.Budget,
             Context = cell.Block == SuitePlan.Paged ? pair.Over.Context : null,
-            Over = pair.Over.Name,
+            Over = pair.Name,
             Published = pair.Published,
             Step = Ratio(inPlace.StepSeconds, over.StepSeconds, (weightBytes + many) / (weightBytes + few)),
             Cache = cache,
             InPlaceRate = few / (cache.InPlaceMs * 1e-3),
             ExtraRate = (many - few) / ((cache.OverMs - cache.InPlaceMs) * 1e-3),
             MemoryRate = memory,
+            EvictionShare = Statistics.Median(evicting.EvictionSeconds.Zip(evicting.StepSeconds, (part, whole) => part / whole)),
             Turns = inPlace.StepSeconds.Count,
             KvType = Facts.KvType,
             Weights = Facts.Weights,
@@ -115,23 +117,27 @@ internal sealed class SuiteRun(SuitePlan plan, KernelContext context) : IDisposa
     /// <summary>An entry's sequences and samples.</summary>
     private sealed class Turns : IDisposable
     {
+        // Tokens that a growing cache may be off its context.
+        private const int Drift = 16;
+
         private readonly CpuExecutor _executor;
         private readonly Sequence[] _sequences;
         private readonly int[] _tokens;
         private readonly float[] _logits;
         private readonly Random _random = new(1);
+        private readonly int _untimed;
         private int _steps = 1;
 
-        public Turns(CpuExecutor executor, SuiteEntry entry, int sequences)
+        public Turns(CpuExecutor executor, SuiteEntry entry, int sequences, int untimed)
         {
-            (_executor, Entry) = (executor, entry);
+            (_executor, Entry, _untimed) = (executor, entry, untimed);
             _tokens = new int[sequences];
             _logits = new float[(long)sequences * executor.Model.Config.VocabularySize];
             _sequences = new Sequence[sequences];
             for (int i = 0; i < sequences; i++)
             {
                 _sequences[i] = executor.CreateSequence(entry.Cache);
-                executor.FillRandom(_sequences[i], entry.Context, i);
+                executor.FillRandom(_sequences[i], entry.Refills ? Math.Max(1, entry.Context - Drift) : entry.Context, i);
             }
         }
 
@@ -143,6 +149,9 @@ internal sealed class SuiteRun(SuitePlan plan, KernelContext context) : IDisposa
         /// <summary>Seconds of a step's attention and cache work.</summary>
         public List<double> CacheSeconds { get; } = [];
 
+        /// <summary>Of these, seconds of eviction and insertion.</summary>
+        public List<double> EvictionSeconds { get; } = [];
+
         /// <summary>Warms up, and finds how many steps a turn takes.</summary>
         public void Calibrate(double seconds)
         {
@@ -152,9 +161,12 @@ internal sealed class SuiteRun(SuitePlan plan, KernelContext context) : IDisposa
 
         public void Take()
         {
-            (double step, double cache) = Time();
+            if (Entry.Refills && _sequences[0].Tokens >= Entry.Context + Drift) Refill();
+            for (int i = 0; i < _untimed; i++) Step();
+            (double step, double attention, double eviction) = Time();
             StepSeconds.Add(step);
-            CacheSeconds.Add(cache);
+            CacheSeconds.Add(attention + eviction);
+            EvictionSeconds.Add(eviction);
         }
 
         public void Dispose()
@@ -162,13 +174,22 @@ internal sealed class SuiteRun(SuitePlan plan, KernelContext context) : IDisposa
             foreach (Sequence sequence in _sequences) sequence?.Dispose();
         }
 
-        private (double Step, double Cache) Time()
+        private void Refill()
         {
-            TimeSpan cache = _executor.AttentionTime + _executor.EvictionTime;
+            for (int i = 0; i < _sequences.Length; i++)
+            {
+                _sequences[i].Reset();
+                _executor.FillRandom(_sequences[i], Math.Max(1, Entry.Context - Drift), i);
+            }
+        }
+
+        private (double Step, double Attention, double Eviction) Time()
+        {
+            TimeSpan attention = _executor.AttentionTime, eviction = _executor.EvictionTime;
             long start = Stopwatch.GetTimestamp();
             for (int i = 0; i < _steps; i++) Step();
             double step = Stopwatch.GetElapsedTime(start).TotalSeconds;
-            return (step / _steps, (_executor.AttentionTime + _executor.EvictionTime - cache).TotalSeconds / _steps);
+            return (step / _steps, (_executor.AttentionTime - attention).TotalSeconds / _steps, (_executor.EvictionTime - eviction).TotalSeconds / _steps);
         }
 
         private void Step()

@@ -8,7 +8,7 @@ namespace Equip.Bench.Suite;
 /// <summary>The options of <c>equip decode --suite</c>, and its run.</summary>
 internal sealed class SuiteSettings
 {
-    private readonly ListOption<string> _suite = ListOptions.Names(["--suite"], "Instead: a fixed set of comparisons. equip: in place over every baseline, and paged over the full cache.", new Choices<string>([("equip", "equip")]), one: true);
+    private readonly ListOption<string> _suite = ListOptions.Names(["--suite"], "Instead: a fixed set of comparisons. equip: in place over every baseline, and paged over the full cache. cost: what evicting in place costs.", new Choices<string>([("equip", "equip"), (SuitePlan.Cost, SuitePlan.Cost)]), one: true);
     private readonly Option<bool> _quick = new("--quick") { Description = "Of a suite, fewer budgets, contexts, layers and turns: under four minutes on two cores." };
     private readonly Option<string?> _resume = new("--resume") { Description = "Of a suite, keep finished parts in this file, and do not measure again what is in it.", HelpName = "FILE" };
 
@@ -25,6 +25,9 @@ internal sealed class SuiteSettings
         return false;
     }
 
+    /// <summary>Whether the suite asked for is that of what eviction costs.</summary>
+    public bool AsksForCost(ParseResult parsed) => _suite.Single(parsed) == SuitePlan.Cost;
+
     /// <summary>Measures what the file has not, and writes the table; cut short, of the finished parts.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="narrow">Narrows the plan down to what the command line asks for.</param>
@@ -33,7 +36,8 @@ internal sealed class SuiteSettings
     /// <param name="context">Where it goes.</param>
     public void Run(ParseResult parsed, Func<SuitePlan, SuitePlan> narrow, KernelContext kernels, OutputSettings output, ToolContext context)
     {
-        SuitePlan plan = narrow(parsed.GetValue(_quick) ? SuitePlan.Quick : new SuitePlan());
+        bool quick = parsed.GetValue(_quick);
+        SuitePlan plan = narrow(AsksForCost(parsed) ? (quick ? SuitePlan.QuickCost : SuitePlan.CostPlan) : quick ? SuitePlan.Quick : new SuitePlan());
         SuiteStore store = new(parsed.GetValue(_resume));
         IReadOnlyList<SuiteCell> cells = plan.Cells;
         List<SuiteRow> rows = [];

@@ -5,20 +5,18 @@ namespace Equip.Bench.Suite;
 /// <summary>The geometric means at the end of each block.</summary>
 internal static class SuiteSummary
 {
-    private const int LongBudget = 1024;
-
     /// <summary>The rows of every block, followed by its means.</summary>
     public static IReadOnlyList<SuiteRow> WithMeans(IReadOnlyList<SuiteRow> rows) =>
-        [.. rows.GroupBy(row => row.Block).SelectMany(block => block.Concat(Means([.. block])))];
+        [.. rows.GroupBy(row => row.Block).SelectMany(block => block.Concat(Means([.. block]))).Select(SuiteGoal.Judge)];
 
     private static IEnumerable<SuiteRow> Means(IReadOnlyList<SuiteRow> block)
     {
         foreach (IGrouping<string, SuiteRow> over in block.GroupBy(row => row.Over)) yield return Mean("geomean", over.Key, [.. over]);
         if (block[0].Context is null)
         {
-            yield return Mean("geomean", "published form", [.. block.Where(row => row.Published)]);
-            foreach (IGrouping<string, SuiteRow> over in block.Where(row => row.MultiHead && row.Budget >= LongBudget).GroupBy(row => row.Over))
-                yield return Mean($"geomean, MHA, W >= {LongBudget}", over.Key, [.. over]);
+            if (block.Any(row => row.Published)) yield return Mean("geomean", SuiteGoal.PublishedForm, [.. block.Where(row => row.Published)]);
+            foreach (IGrouping<string, SuiteRow> over in block.Where(row => row.MultiHead && row.Budget >= SuiteGoal.LongBudget).GroupBy(row => row.Over))
+                yield return Mean(SuiteGoal.MultiHead, over.Key, [.. over]);
         }
         else
         {
@@ -42,8 +40,9 @@ internal static class SuiteSummary
         InPlaceRate = null,
         ExtraRate = null,
         MemoryRate = null,
+        EvictionShare = rows.All(row => row.EvictionShare is not null) ? rows.Average(row => row.EvictionShare) : null,
         Turns = null,
-        Note = null,
+        Note = $"{SuiteCause.Enough} of the bytes' ratio or more: step {rows.Count(row => row.Step.Reached >= SuiteCause.Enough)}, attention+cache {rows.Count(row => row.Cache.Reached >= SuiteCause.Enough)} of {rows.Count}",
     };
 
     private static SuiteRatio Mean(IReadOnlyList<SuiteRatio> ratios) =>

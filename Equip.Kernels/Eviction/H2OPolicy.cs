@@ -53,6 +53,9 @@ public sealed class H2OPolicy : IEvictionPolicy
     public bool ObservesAttention => true;
 
     /// <inheritdoc/>
+    public bool ObservesHeadsApart => true;
+
+    /// <inheritdoc/>
     public void AfterPromptLayer(PromptLayer prompt, SequenceCache cache)
     {
         ArgumentNullException.ThrowIfNull(prompt);
@@ -77,24 +80,24 @@ public sealed class H2OPolicy : IEvictionPolicy
     /// <inheritdoc/>
     public void Observe(ReadOnlySpan<HeadCache> heads, int position, ColumnWeights received)
     {
-        for (int head = 0; head < heads.Length; head++)
-        {
-            HeadCache cache = heads[head];
-            Span<float> scores = cache.Scores;
-            ReadOnlySpan<float> step = received.Of(head, cache.Capacity);
-            ScoreSums.Add(scores, step);
-            ChooseVictim(cache, position);
-        }
+        for (int head = 0; head < heads.Length; head++) ChooseVictim(heads[head], position, received.Of(head, heads[head].Capacity));
     }
 
     /// <inheritdoc/>
     public void ObserveNothing(ReadOnlySpan<HeadCache> heads, int position)
     {
-        foreach (HeadCache cache in heads) ChooseVictim(cache, position);
+        foreach (HeadCache cache in heads) ChooseVictim(cache, position, default);
     }
 
-    private void ChooseVictim(HeadCache cache, int position)
-        => cache.PendingVictim = cache.Count > _budget ? Victims.Lowest(cache, cache.Scores, position + 1 - _recent) : -1;
+    private void ChooseVictim(HeadCache cache, int position, ReadOnlySpan<float> received)
+    {
+        if (cache.Count > _budget) cache.PendingVictim = Victims.Lowest(cache, cache.Scores, position + 1 - _recent, received);
+        else
+        {
+            cache.PendingVictim = -1;
+            ScoreSums.Add(cache.Scores[..received.Length], received);
+        }
+    }
 
     /// <summary>The rows that stay: the newest, and the best of the others.</summary>
     internal int[] Keep(ReadOnlySpan<float> scores)

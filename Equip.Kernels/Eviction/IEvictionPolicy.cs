@@ -39,6 +39,9 @@ public interface IEvictionPolicy
     /// <summary>Whether <see cref="Observe"/> wants the probabilities of every decode step.</summary>
     bool ObservesAttention => false;
 
+    /// <summary>Whether <see cref="Observe"/> treats every head on its own: heads may then be shown one by one, by several threads at once.</summary>
+    bool ObservesHeadsApart => false;
+
     /// <summary>
     /// Stores the rows that stay (<see cref="PromptLayer.Store"/>). A choice over the whole model may also drop rows of
     /// earlier layers from <paramref name="cache"/>.

@@ -70,6 +70,9 @@ public abstract class ScoredPolicy : IEvictionPolicy
     public bool ObservesAttention => Then == DecodeTail.H2O;
 
     /// <inheritdoc/>
+    public bool ObservesHeadsApart => true;
+
+    /// <inheritdoc/>
     public int PageTokens => _defaults.PageTokens;
 
     /// <inheritdoc/>

@@ -11,7 +11,11 @@ internal static class Victims
     /// The live slot with the lowest score among tokens at positions before <paramref name="before"/>, or -1 if there is none.
     /// NaN counts as lowest. Among equals the youngest goes, as in a top-k whose ties go to the lower position.
     /// </summary>
-    public static int Lowest(HeadCache head, ReadOnlySpan<float> scores, int before)
+    /// <param name="head">The head.</param>
+    /// <param name="scores">By slot.</param>
+    /// <param name="before">The first position that stays in any case.</param>
+    /// <param name="received">By slot, what every live slot's score first grows by, in the same pass; empty for nothing.</param>
+    public static int Lowest(HeadCache head, Span<float> scores, int before, ReadOnlySpan<float> received = default)
     {
         Lanes lanes = new(before);
         Best best = new(-1, float.PositiveInfinity, -1);
@@ -19,11 +23,22 @@ internal static class Victims
         for (int page = 0; page < head.PageCount; page++)
         {
             int first = page * head.PageTokens, live = head.LiveInPage(page);
-            ReadOnlySpan<Vector<float>> wideScores = MemoryMarshal.Cast<float, Vector<float>>(scores.Slice(first, live));
+            Span<float> some = scores.Slice(first, live);
+            ReadOnlySpan<float> more = received.IsEmpty ? default : received.Slice(first, live);
+            Span<Vector<float>> wideScores = MemoryMarshal.Cast<float, Vector<float>>(some);
+            ReadOnlySpan<Vector<float>> wideMore = MemoryMarshal.Cast<float, Vector<float>>(more);
             ReadOnlySpan<Vector<int>> widePositions = MemoryMarshal.Cast<int, Vector<int>>(positions.Slice(first, live));
-            for (int i = 0; i < wideScores.Length; i++) lanes.Add(wideScores[i], widePositions[i], first + (i * Vector<int>.Count));
-            for (int slot = first + (wideScores.Length * Vector<int>.Count); slot < first + live; slot++)
-                if (positions[slot] < before) best = best.Or(new(slot, float.IsNaN(scores[slot]) ? float.NegativeInfinity : scores[slot], positions[slot]));
+            for (int i = 0; i < wideScores.Length; i++)
+            {
+                if (!more.IsEmpty) wideScores[i] += wideMore[i];
+                lanes.Add(wideScores[i], widePositions[i], first + (i * Vector<int>.Count));
+            }
+
+            for (int i = wideScores.Length * Vector<int>.Count; i < live; i++)
+            {
+                if (!more.IsEmpty) some[i] += more[i];
+                if (positions[first + i] < before) best = best.Or(new(first + i, float.IsNaN(some[i]) ? float.NegativeInfinity : some[i], positions[first + i]));
+            }
         }
 
         for (int i = 0; i < Vector<int>.Count; i++) best = best.Or(new(lanes.Slots[i], lanes.Scores[i], lanes.Positions[i]));

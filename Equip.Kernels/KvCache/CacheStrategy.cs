@@ -43,6 +43,8 @@ public abstract class CacheStrategy(int budget = int.MaxValue)
     {
         ArgumentNullException.ThrowIfNull(context);
         int headDim = keys.Length / heads.Length, rotation = KeyRotation(position);
+        // A victim's row has not been touched since the last step: memory answers for all heads at once.
+        for (int head = 0; head < heads.Length; head++) heads[head].Fetch(slots[head]);
         for (int head = 0; head < heads.Length; head++)
         {
             int row = head * headDim;
@@ -100,24 +102,37 @@ public abstract class CacheStrategy(int budget = int.MaxValue)
     /// <summary>The most runs that <see cref="WriteRuns"/> can write for a head.</summary>
     public abstract int MaxRuns(HeadCache head);
 
-    /// <summary>Writes slots [<paramref name="first"/>, <paramref name="end"/>) page by page as runs with one query; <paramref name="ranks"/> by slot, if keys are rotated on reading.</summary>
+    /// <summary>
+    /// Writes slots [<paramref name="first"/>, <paramref name="end"/>) as runs with one query, pages that lie end to end as one;
+    /// <paramref name="ranks"/> by slot, if keys are rotated on reading.
+    /// </summary>
     private protected static unsafe int WritePages(HeadCache head, int first, int end, float* queries, float* columnWeights, Span<AttentionRun> runs, int* ranks = null)
     {
         int written = 0, pageTokens = head.PageTokens, rowBytes = head.RowBytes;
-        for (int page = first / pageTokens; page < head.PageCount && page * pageTokens < end; page++)
+        ReadOnlySpan<nint> pages = head.Pages;
+        ReadOnlySpan<int> live = head.LiveInPages;
+        byte* behind = null;
+        for (int page = first / pageTokens, start = page * pageTokens; page < pages.Length && start < end; page++, start += pageTokens)
         {
-            int start = page * pageTokens, from = Math.Max(first, start), to = Math.Min(end, start + head.LiveInPage(page));
-            if (to <= from) continue;
-            byte* keys = head.Page(page) + ((long)(from - start) * rowBytes);
-            runs[written++] = new AttentionRun
+            int from = Math.Max(first, start), tokens = Math.Min(end, start + live[page]) - from;
+            if (tokens <= 0) continue;
+            byte* keys = (byte*)pages[page] + ((long)(from - start) * rowBytes);
+            // Only behind a full page: then V rows, and all that goes by slot, follow as well.
+            if (keys == behind) runs[written - 1].Tokens += tokens;
+            else
             {
-                Keys = keys,
-                Values = keys + ((long)pageTokens * rowBytes),
-                Queries = queries,
-                ColumnWeights = columnWeights == null ? null : columnWeights + from,
-                Ranks = ranks == null ? null : ranks + from,
-                Tokens = to - from,
-            };
+                runs[written++] = new AttentionRun
+                {
+                    Keys = keys,
+                    Values = keys + head.ValueOffset,
+                    Queries = queries,
+                    ColumnWeights = columnWeights == null ? null : columnWeights + from,
+                    Ranks = ranks == null ? null : ranks + from,
+                    Tokens = tokens,
+                };
+            }
+
+            behind = keys + ((long)tokens * rowBytes);
         }
 
         return written;

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.Memory;
 using Equip.Kernels.Numerics;
@@ -11,6 +14,8 @@ namespace Equip.Kernels.KvCache;
 /// </summary>
 public sealed unsafe class HeadCache : IDisposable
 {
+    private const int CacheLine = 64;
+
     private readonly PagePool _pool;
     private nint[] _pages = [];
     private int[] _live = [];
@@ -65,7 +70,7 @@ public sealed unsafe class HeadCache : IDisposable
     public Span<int> Rotations => _rotations.AsSpan(0, Capacity);
 
     /// <summary><see cref="Rotations"/> as kernels take them, until the next page is added.</summary>
-    internal int* RotationsPointer => (int*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref System.Runtime.InteropServices.MemoryMarshal.GetArrayDataReference(_rotations));
+    internal int* RotationsPointer => (int*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_rotations));
 
     /// <summary>Per slot: a score that belongs to the policy; 0 after a write.</summary>
     public Span<float> Scores => _scores.AsSpan(0, Capacity);
@@ -94,11 +99,17 @@ public sealed unsafe class HeadCache : IDisposable
     public void* Value(int slot)
     {
         Require.InRange(slot, 0, Capacity - 1);
-        return (byte*)_pages[slot / PageTokens] + ((long)(PageTokens + (slot % PageTokens)) * _pool.RowBytes);
+        return (byte*)_pages[slot / PageTokens] + ((long)(slot % PageTokens) * _pool.RowBytes) + _pool.ValueOffset;
     }
 
-    /// <summary>A page's memory: K rows, then V rows.</summary>
-    internal byte* Page(int page) => (byte*)_pages[page];
+    /// <summary>Bytes from a K row to the V row of the same slot.</summary>
+    internal long ValueOffset => _pool.ValueOffset;
+
+    /// <summary>Every page's first K row.</summary>
+    internal ReadOnlySpan<nint> Pages => _pages.AsSpan(0, _pageCount);
+
+    /// <summary>Every page's live rows.</summary>
+    internal ReadOnlySpan<int> LiveInPages => _live.AsSpan(0, _pageCount);
 
     /// <summary>The first slot that holds no live row: where an insertion without eviction goes. A full cache grows by a page on writing there.</summary>
     public int NextFreeSlot()
@@ -155,6 +166,23 @@ public sealed unsafe class HeadCache : IDisposable
         Conversion.Narrow(isa, key[.._pool.HeadDim], Key(slot), _pool.Type);
         Conversion.Narrow(isa, value[.._pool.HeadDim], Value(slot), _pool.Type);
         Describe(slot, position, rotation);
+    }
+
+    /// <summary>Fetches into cache what <see cref="Write"/> is about to write over, if the slot is there; otherwise nothing.</summary>
+    internal void Fetch(int slot)
+    {
+        if (!Sse.IsSupported || (uint)slot >= (uint)Capacity) return;
+        byte* key = (byte*)_pages[slot / PageTokens] + ((long)(slot % PageTokens) * _pool.RowBytes), value = key + _pool.ValueOffset;
+        for (int offset = 0; offset < _pool.RowBytes; offset += CacheLine)
+        {
+            Sse.Prefetch0(key + offset);
+            Sse.Prefetch0(value + offset);
+        }
+
+        Sse.Prefetch0(Unsafe.AsPointer(ref _positions[slot]));
+        Sse.Prefetch0(Unsafe.AsPointer(ref _rotations[slot]));
+        Sse.Prefetch0(Unsafe.AsPointer(ref _scores[slot]));
+        Sse.Prefetch0(Unsafe.AsPointer(ref _offsets[slot]));
     }
 
     /// <summary>As <see cref="Write"/>, for rows that are already in the stored type (a prompt's K and V).</summary>
@@ -234,7 +262,8 @@ public sealed unsafe class HeadCache : IDisposable
     private void Truncate(int rows)
     {
         int pages = (rows + PageTokens - 1) / PageTokens;
-        for (int page = pages; page < _pageCount; page++) _pool.Return((byte*)_pages[page]);
+        // The last one first, so that they are rented again in this order.
+        for (int page = _pageCount - 1; page >= pages; page--) _pool.Return((byte*)_pages[page]);
         _pageCount = pages;
         for (int page = 0; page < pages; page++) _live[page] = Math.Min(PageTokens, rows - (page * PageTokens));
         Count = rows;

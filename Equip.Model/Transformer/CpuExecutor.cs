@@ -307,35 +307,6 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         }
     }
 
-    /// <summary>Shows the policies that want it what every slot received.</summary>
-    private void Observe(int layer, ReadOnlySpan<Sequence> sequences)
-    {
-        int stride = ReserveColumnWeights(layer, sequences);
-        if (stride == 0) return;
-        long start = Stopwatch.GetTimestamp();
-        for (int i = 0; i < sequences.Length; i++)
-            if (sequences[i].Policy.ObservesAttention)
-                sequences[i].Policy.Observe(sequences[i].Cache.Layer(layer), sequences[i].PositionIn(layer), new ColumnWeights(ColumnWeights(stride, i, 0), stride));
-        _evictionTicks += Stopwatch.GetTimestamp() - start;
-    }
-
-    /// <summary>Makes room for <c>[batch, kvHeads, stride]</c> column weights and returns the stride: the largest capacity of a head.</summary>
-    private int ReserveColumnWeights(int layer, ReadOnlySpan<Sequence> sequences)
-    {
-        int stride = 0;
-        foreach (Sequence sequence in sequences)
-        {
-            if (!sequence.Policy.ObservesAttention) continue;
-            foreach (HeadCache head in sequence.Cache.Layer(layer)) stride = Math.Max(stride, head.Capacity);
-        }
-
-        Grow(ref _columnWeights, checked(sequences.Length * _config.KvHeads * stride));
-        return stride;
-    }
-
-    private float* ColumnWeights(int stride, int sequence, int head)
-        => (float*)Unsafe.AsPointer(ref _columnWeights[((sequence * _config.KvHeads) + head) * stride]);
-
     private AttentionShape Shape(Sequence sequence) => new(_config.Heads, _config.KvHeads, _config.HeadDim, sequence.Options.KvType);
 
     private void ComputeLogits(Span<float> x, Span<float> logits, int rows)

@@ -110,6 +110,38 @@ internal sealed class SuiteTests
     }
 
     [Test]
+    public void Goal_MeansAndCosts_SayWhetherTheyAreMet()
+    {
+        SuiteRow[] rows = [Row("A functional", 512, 2, published: true), Row("A functional", 2048, 8, published: true), Row("B memmove", 2048, 1.4, published: false)];
+        IReadOnlyList<SuiteRow> all = SuiteSummary.WithMeans(rows);
+        Assert.That(all.Take(3).Select(row => row.Note), Has.All.Null);
+        Assert.That(Note("geomean", "A functional"), Is.EqualTo("0.85 of the bytes' ratio or more: step 1, attention+cache 1 of 2"));
+        Assert.That(Note("geomean", "published form"), Does.EndWith("; asked: step at least 1.620: met"));
+        Assert.That(Note(SuiteGoal.MultiHead, "A functional"), Does.EndWith("; asked: attention+cache at least 7.000: met"));
+        Assert.That(Note(SuiteGoal.MultiHead, "B memmove"), Does.EndWith("; asked: attention+cache at least 3.000: not met"));
+        SuiteRow cost = Row("streaming over a full cache of the same fill", 512, 1.01, published: false) with { Block = SuitePlan.Cost, EvictionShare = 0.011 };
+        Assert.That(SuiteSummary.WithMeans([cost])[0].Note, Is.EqualTo("asked: step at most 1.020: met; asked: eviction at most 0.01000: not met"));
+
+        string? Note(string shape, string over) => all.Single(row => row.Shape == shape && row.Over == over).Note;
+    }
+
+    [Test]
+    public void Cost_TinyShape_ComparesAtEqualFill()
+    {
+        (int exit, string output, string error) = CliTests.Invoke("decode --suite cost --quick --shape 64x2x4x2x96 --budget 64 -t 2 -o json".Split(' '));
+        Assert.That(exit, Is.Zero, error);
+        JsonArray rows = JsonNode.Parse(output)!.AsArray();
+        Assert.That(rows, Has.Count.EqualTo(2 * 3));
+        foreach (JsonNode? row in rows)
+        {
+            // Scores are 12 bytes a slot; all else is read equally often.
+            Assert.That(Number(row, "cache_predicted"), Is.EqualTo(row!["over"]!.GetValue<string>().StartsWith("h2o", StringComparison.Ordinal) ? ((2 * 65) + 2 + (12 * 65 / 32.0)) / ((2 * 64) + 2) : 1).Within(1e-9));
+            Assert.That(Number(row, "eviction_share"), Is.GreaterThan(0).And.LessThan(1));
+            Assert.That(Number(row, "step_times"), Is.GreaterThan(0));
+        }
+    }
+
+    [Test]
     public void Cause_RatioOnlyWhereItIsMissed()
     {
         SuiteRow fine = Row("B memmove", 512, 4, published: false) with { InPlaceRate = 20e9, ExtraRate = 20e9, MemoryRate = 20e9, Cache = new SuiteRatio(1, 4, 4, 4), Step = new SuiteRatio(2, 5, 2.5, 2.5) };

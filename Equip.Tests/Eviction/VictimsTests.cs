@@ -22,7 +22,11 @@ internal sealed class VictimsTests
             float[] values = [0, -0f, 1, 0.5f, 3, float.PositiveInfinity, .. round % 3 == 0 ? [float.NaN, float.NegativeInfinity] : Array.Empty<float>()];
             for (int slot = 0; slot < rows; slot++) head.Scores[slot] = round % 2 == 0 ? values[random.Next(values.Length)] : random.NextSingle();
             int before = random.Next(9, rows + 12);
+            float[] received = [.. Enumerable.Range(0, rows).Select(_ => random.NextSingle())], scores = head.Scores[..rows].ToArray();
             Assert.That(Victims.Lowest(head, head.Scores, before), Is.EqualTo(Plain(head, before)), $"round {round} before {before}");
+            int victim = Victims.Lowest(head, head.Scores, before, received);
+            Assert.That(head.Scores[..rows].ToArray(), Is.EqualTo(scores.Zip(received, (score, more) => score + more)));
+            Assert.That(victim, Is.EqualTo(Plain(head, before)), $"round {round} before {before}, received");
         }
     }
 

@@ -1,3 +1,4 @@
+using Equip.Kernels.Attention;
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.KvCache;
 using Equip.Kernels.Numerics;
@@ -83,6 +84,57 @@ internal sealed unsafe class HeadCacheTests
         Assert.That(cache.Count, Is.Zero);
         Write(cache, 0, 3);
         Assert.That(cache.Count, Is.EqualTo(1));
+    }
+
+    [Test]
+    public void Trim_SlabsWithRentedPages_KeepThem()
+    {
+        using PagePool pool = new(4, HeadDim, DataType.F32);
+        using HeadCache kept = Filled(pool, 9);
+        using (HeadCache large = Filled(pool, 4 * 4096)) Assert.That(pool.RentedBytes, Is.EqualTo((3 + 4096) * pool.PageBytes));
+        pool.Trim();
+        Assert.That(pool.RentedBytes, Is.EqualTo(3 * pool.PageBytes));
+        for (int slot = 0; slot < 9; slot++) AssertToken(kept, slot, slot);
+        using HeadCache again = Filled(pool, 4 * 3000);
+        for (int slot = 0; slot < 9; slot++) AssertToken(kept, slot, slot);
+        for (int slot = 0; slot < again.Count; slot++) AssertToken(again, slot, slot);
+    }
+
+    [Test]
+    public void WriteRuns_PagesEndToEnd_AreOneRun([Values(0, 4)] int sinks)
+    {
+        using PagePool pool = new(8, HeadDim, DataType.F32);
+        using HeadCache head = Filled(pool, 61);
+        CacheStrategy strategy = sinks == 0 ? new OriginalPositions() : new TwoQueryPositions(sinks, 61);
+        AssertCovers(head, strategy, sinks == 0 ? 1 : 2);
+        // A page that is not full ends a run, and so does one that lies elsewhere.
+        head.ClearPage(3);
+        Write(head, 24, 100);
+        AssertCovers(head, strategy, sinks == 0 ? 2 : 3);
+        using HeadCache other = Filled(pool, 1);
+        for (int slot = 25; slot < 32; slot++) Write(head, slot, slot);
+        for (int slot = 61; slot < 72; slot++) Write(head, slot, slot);
+        AssertCovers(head, strategy, sinks == 0 ? 2 : 3);
+    }
+
+    // Every live row once, by address, with the weights of its own slot.
+    private static void AssertCovers(HeadCache head, CacheStrategy strategy, int expected)
+    {
+        AttentionRun[] runs = new AttentionRun[strategy.MaxRuns(head)];
+        float* weights = (float*)4096;
+        int count = strategy.WriteRuns(head, 1000, new NoQueries(), weights, runs);
+        Assert.That(count, Is.EqualTo(expected));
+        List<(nint, nint, nint)> rows = [], live = [];
+        foreach (AttentionRun run in runs.AsSpan(0, count))
+            for (int i = 0; i < run.Tokens; i++) rows.Add(((nint)run.Keys + (i * head.RowBytes), (nint)run.Values + (i * head.RowBytes), (nint)(run.ColumnWeights + i)));
+        for (int slot = 0; slot < head.Capacity; slot++)
+            if (slot % head.PageTokens < head.LiveInPage(slot / head.PageTokens)) live.Add(((nint)head.Key(slot), (nint)head.Value(slot), (nint)(weights + slot)));
+        Assert.That(rows, Is.EqualTo(live));
+    }
+
+    private sealed class NoQueries : IRotatedQueries
+    {
+        public float* At(int rotation) => (float*)64;
     }
 
     private static HeadCache Filled(PagePool pool, int tokens)
