@@ -26,20 +26,20 @@ internal unsafe interface ICacheRow
     /// <summary>Element <paramref name="index"/>, unscaled.</summary>
     static abstract float Load(byte* row, int index);
 
-    /// <summary>32 elements.</summary>
-    static abstract void Load(byte* source, out Vector512<float> even, out Vector512<float> odd);
+    /// <summary>32 elements; <paramref name="seen"/> gathers what <see cref="AllRight(Vector512{ushort})"/> needs, from all bits set.</summary>
+    static abstract void Load(byte* source, ref Vector512<ushort> seen, out Vector512<float> even, out Vector512<float> odd);
 
     /// <summary>16 elements in natural order: what remains of a row that is no multiple of 32.</summary>
-    static abstract Vector512<float> LoadTail(byte* source);
+    static abstract Vector512<float> LoadTail(byte* source, ref Vector512<ushort> seen);
 
-    /// <summary>16 elements.</summary>
-    static abstract void Load(byte* source, out Vector256<float> even, out Vector256<float> odd);
+    /// <summary>16 elements; <paramref name="seen"/> as with wider vectors.</summary>
+    static abstract void Load(byte* source, ref Vector256<ushort> seen, out Vector256<float> even, out Vector256<float> odd);
 
-    /// <summary>Whether bytes [offset, offset + bytes), a multiple of 32, of every row have only elements that the type's plain reading gets right.</summary>
-    static abstract bool ArePlain256(byte** rows, int count, int offset, int bytes);
+    /// <summary>Whether all that has been loaded came out right: some readings are quick but not for all values.</summary>
+    static abstract bool AllRight(Vector256<ushort> seen);
 
-    /// <summary>As <see cref="ArePlain256"/>, with wider vectors.</summary>
-    static abstract bool ArePlain512(byte** rows, int count, int offset, int bytes);
+    /// <summary>As with narrower vectors.</summary>
+    static abstract bool AllRight(Vector512<ushort> seen);
 }
 
 /// <summary>float32 rows; "even" is the first half, "odd" the second.</summary>
@@ -57,25 +57,25 @@ internal readonly unsafe struct F32Row : ICacheRow
     public static float Load(byte* row, int index) => ((float*)row)[index];
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load(byte* source, out Vector512<float> even, out Vector512<float> odd)
+    public static void Load(byte* source, ref Vector512<ushort> seen, out Vector512<float> even, out Vector512<float> odd)
     {
         even = Vector512.Load((float*)source);
         odd = Vector512.Load((float*)source + 16);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> LoadTail(byte* source) => Vector512.Load((float*)source);
+    public static Vector512<float> LoadTail(byte* source, ref Vector512<ushort> seen) => Vector512.Load((float*)source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load(byte* source, out Vector256<float> even, out Vector256<float> odd)
+    public static void Load(byte* source, ref Vector256<ushort> seen, out Vector256<float> even, out Vector256<float> odd)
     {
         even = Vector256.Load((float*)source);
         odd = Vector256.Load((float*)source + 8);
     }
 
-    public static bool ArePlain256(byte** rows, int count, int offset, int bytes) => true;
+    public static bool AllRight(Vector256<ushort> seen) => true;
 
-    public static bool ArePlain512(byte** rows, int count, int offset, int bytes) => true;
+    public static bool AllRight(Vector512<ushort> seen) => true;
 }
 
 /// <summary>bfloat16 rows: the upper half of a float32.</summary>
@@ -95,7 +95,7 @@ internal readonly unsafe struct Bf16Row : ICacheRow
     public static float Load(byte* row, int index) => BitConverter.UInt32BitsToSingle((uint)((ushort*)row)[index] << 16);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load(byte* source, out Vector512<float> even, out Vector512<float> odd)
+    public static void Load(byte* source, ref Vector512<ushort> seen, out Vector512<float> even, out Vector512<float> odd)
     {
         Vector512<uint> pairs = Vector512.Load((uint*)source);
         even = (pairs << 16).AsSingle();
@@ -103,19 +103,19 @@ internal readonly unsafe struct Bf16Row : ICacheRow
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> LoadTail(byte* source) => (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)source)) << 16).AsSingle();
+    public static Vector512<float> LoadTail(byte* source, ref Vector512<ushort> seen) => (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)source)) << 16).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load(byte* source, out Vector256<float> even, out Vector256<float> odd)
+    public static void Load(byte* source, ref Vector256<ushort> seen, out Vector256<float> even, out Vector256<float> odd)
     {
         Vector256<uint> pairs = Vector256.Load((uint*)source);
         even = (pairs << 16).AsSingle();
         odd = (pairs & Vector256.Create(Upper)).AsSingle();
     }
 
-    public static bool ArePlain256(byte** rows, int count, int offset, int bytes) => true;
+    public static bool AllRight(Vector256<ushort> seen) => true;
 
-    public static bool ArePlain512(byte** rows, int count, int offset, int bytes) => true;
+    public static bool AllRight(Vector512<ushort> seen) => true;
 }
 
 /// <summary>
@@ -146,7 +146,7 @@ internal readonly unsafe struct F16Row : ICacheRow
     public static float Load(byte* row, int index) => (float)((Half*)row)[index];
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load(byte* source, out Vector512<float> even, out Vector512<float> odd)
+    public static void Load(byte* source, ref Vector512<ushort> seen, out Vector512<float> even, out Vector512<float> odd)
     {
         Vector512<uint> pairs = Vector512.Load((uint*)source);
         even = Widen(pairs << 13, pairs << 16);
@@ -154,51 +154,23 @@ internal readonly unsafe struct F16Row : ICacheRow
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> LoadTail(byte* source)
+    public static Vector512<float> LoadTail(byte* source, ref Vector512<ushort> seen)
     {
         Vector512<uint> single = Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)source));
         return Widen(single << 13, single << 16);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load(byte* source, out Vector256<float> even, out Vector256<float> odd)
+    public static void Load(byte* source, ref Vector256<ushort> seen, out Vector256<float> even, out Vector256<float> odd)
     {
         Vector256<uint> pairs = Vector256.Load((uint*)source);
         even = Widen(pairs << 16);
         odd = Widen(pairs);
     }
 
-    // Twice a binary16 value, as an integer, is under 2^11 exactly if its exponent is 0.
-    public static bool ArePlain256(byte** rows, int count, int offset, int bytes)
-    {
-        Vector256<ushort> least = Vector256<ushort>.AllBitsSet;
-        for (int row = 0; row < count; row++)
-        {
-            for (int i = offset; i < offset + bytes; i += 32)
-            {
-                Vector256<ushort> bits = Vector256.Load((ushort*)(rows[row] + i));
-                least = Vector256.Min(least, bits + bits);
-            }
-        }
+    public static bool AllRight(Vector256<ushort> seen) => true;
 
-        return !Vector256.LessThanAny(least, Vector256.Create((ushort)(1 << 11)));
-    }
-
-    public static bool ArePlain512(byte** rows, int count, int offset, int bytes)
-    {
-        if (bytes % 64 != 0) return ArePlain256(rows, count, offset, bytes);
-        Vector512<ushort> least = Vector512<ushort>.AllBitsSet;
-        for (int row = 0; row < count; row++)
-        {
-            for (int i = offset; i < offset + bytes; i += 64)
-            {
-                Vector512<ushort> bits = Vector512.Load((ushort*)(rows[row] + i));
-                least = Vector512.Min(least, bits + bits);
-            }
-        }
-
-        return !Vector512.LessThanAny(least, Vector512.Create((ushort)(1 << 11)));
-    }
+    public static bool AllRight(Vector512<ushort> seen) => true;
 
     // Takes exponent (bits 27..23) and fraction (22..13) of its first argument, the sign (31) of its second. The smaller of the two
     // readings is the right one for every exponent.
@@ -227,6 +199,9 @@ internal readonly unsafe struct F16Row : ICacheRow
 /// </summary>
 internal readonly unsafe struct PlainF16Row : ICacheRow
 {
+    // Twice a binary16 value, as an integer, is under this exactly if its exponent is 0.
+    private const ushort TwiceNormal = 1 << 11;
+
     public static int Size => F16Row.Size;
 
     public static bool Parts => F16Row.Parts;
@@ -239,26 +214,32 @@ internal readonly unsafe struct PlainF16Row : ICacheRow
     public static float Load(byte* row, int index) => F16Row.Load(row, index);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load(byte* source, out Vector512<float> even, out Vector512<float> odd)
+    public static void Load(byte* source, ref Vector512<ushort> seen, out Vector512<float> even, out Vector512<float> odd)
     {
         Vector512<int> pairs = Vector512.Load((int*)source);
+        seen = Vector512.Min(seen, pairs.AsUInt16() + pairs.AsUInt16());
         even = (((pairs << 16) >> 3).AsUInt32() | Vector512.Create(F16Row.Bias)).AsSingle();
         odd = Avx512F.TernaryLogic((pairs >> 3).AsUInt32(), Vector512.Create(F16Row.Kept), Vector512.Create(F16Row.Bias), 0xEA).AsSingle();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> LoadTail(byte* source)
-        => ((Avx512F.ConvertToVector512Int32(Vector256.Load((short*)source)) << 13).AsUInt32() | Vector512.Create(F16Row.Bias)).AsSingle();
+    public static Vector512<float> LoadTail(byte* source, ref Vector512<ushort> seen)
+    {
+        Vector256<ushort> bits = Vector256.Load((ushort*)source);
+        seen = Vector512.Min(seen, Vector512.Create(bits + bits));
+        return ((Avx512F.ConvertToVector512Int32(bits.AsInt16()) << 13).AsUInt32() | Vector512.Create(F16Row.Bias)).AsSingle();
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load(byte* source, out Vector256<float> even, out Vector256<float> odd)
+    public static void Load(byte* source, ref Vector256<ushort> seen, out Vector256<float> even, out Vector256<float> odd)
     {
         Vector256<int> pairs = Vector256.Load((int*)source);
+        seen = Vector256.Min(seen, pairs.AsUInt16() + pairs.AsUInt16());
         even = (((pairs << 16) >> 3).AsUInt32() | Vector256.Create(F16Row.Bias)).AsSingle();
         odd = (((pairs >> 3).AsUInt32() & Vector256.Create(F16Row.Kept)) | Vector256.Create(F16Row.Bias)).AsSingle();
     }
 
-    public static bool ArePlain256(byte** rows, int count, int offset, int bytes) => true;
+    public static bool AllRight(Vector256<ushort> seen) => !Vector256.LessThanAny(seen, Vector256.Create(TwiceNormal));
 
-    public static bool ArePlain512(byte** rows, int count, int offset, int bytes) => true;
+    public static bool AllRight(Vector512<ushort> seen) => !Vector512.LessThanAny(seen, Vector512.Create(TwiceNormal));
 }

@@ -1,46 +1,67 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
 namespace Equip.Kernels.Attention;
 
 /// <summary>
-/// Fetches the rows of a block into cache while another block is computed: four places of it in turns, each from its first
-/// byte to its last. Memory answers several such streams at once much faster than one, or than scattered lines of the same rows.
+/// Fetches the rows of a block into cache while another block is computed: four places of it in turns, each from its first byte to
+/// its last. Memory answers several such streams at once much faster than one, or than scattered lines of the same rows. The
+/// lines are listed beforehand, so that fetching the next one costs two instructions and can be spread evenly over the
+/// computation: a processor that is asked for many lines at once makes its other loads wait.
 /// </summary>
-internal unsafe struct DecodeAhead
+internal readonly unsafe struct DecodeAhead
 {
     /// <summary>Streams at a time.</summary>
     public const int Lanes = 4;
 
-    private const int Line = 64;
+    /// <summary>Bytes that one step fetches.</summary>
+    public const int Line = 64;
 
-    private readonly int _rowBytes, _lane;
-    private byte** _rows;
-    private int _left, _offset, _owed;
+    /// <summary>Room that the list of a block needs.</summary>
+    public const int Capacity = (DecodeRows.BlockBytes / Line) + Slack;
 
-    /// <summary>Starts with the first rows of <paramref name="count"/>; of a block that is not full the pad is fetched as well.</summary>
-    public DecodeAhead(long* rows, int count, int rowBytes)
+    // Lines of the longest rows that are computed between two looks at the end of the list.
+    private const int Slack = 4 * AttentionShape.MaxHeadDim * sizeof(float) / Line;
+
+    private readonly long* _end;
+
+    /// <summary>Lists the lines of the first <paramref name="count"/> <paramref name="rows"/> into <paramref name="list"/>; of a block that is not full the pad as well.</summary>
+    public DecodeAhead(long* rows, int count, int rowBytes, long* list)
     {
-        _rows = (byte**)rows;
-        _rowBytes = rowBytes;
-        _lane = _left = (count + Lanes - 1) / Lanes;
+        First = list;
+        int lane = (count + Lanes - 1) / Lanes;
+        Vector256<long> four = Vector256.Create((long)list);
+        for (int row = 0; row < lane; row++)
+        {
+            four = Vector256.Create(rows[row], rows[lane + row], rows[(2 * lane) + row], rows[(3 * lane) + row]);
+            for (int i = 0; i < rowBytes; i += Line, list += Lanes, four += Vector256.Create((long)Line)) four.Store(list);
+        }
+
+        // Whoever computes more than is listed fetches the last lines again.
+        _end = list;
+        for (int i = 0; i < Slack; i += Lanes) four.Store(list + i);
     }
 
-    /// <summary>Fetches as many bytes as are about to be read, while rows are left.</summary>
+    /// <summary>The list.</summary>
+    public long* First { get; }
+
+    /// <summary>Where to go on after <paramref name="next"/>, with enough of the list left for the lines of four rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Fetch(int bytes)
+    public long* Clamp(long* next) => next < _end ? next : _end;
+
+    /// <summary>Fetches the next <paramref name="lines"/> of the list, a constant up to 8.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Fetch(ref long* next, int lines)
     {
-        for (_owed += bytes; _owed >= Lanes * Line && _left > 0; _owed -= Lanes * Line)
-        {
-            Sse.Prefetch0(_rows[0] + _offset);
-            Sse.Prefetch0(_rows[_lane] + _offset);
-            Sse.Prefetch0(_rows[2 * _lane] + _offset);
-            Sse.Prefetch0(_rows[3 * _lane] + _offset);
-            _offset += Line;
-            if (_offset < _rowBytes) continue;
-            _offset = 0;
-            _rows++;
-            _left--;
-        }
+        Sse.Prefetch0((void*)next[0]);
+        if (lines > 1) Sse.Prefetch0((void*)next[1]);
+        if (lines > 2) Sse.Prefetch0((void*)next[2]);
+        if (lines > 3) Sse.Prefetch0((void*)next[3]);
+        if (lines > 4) Sse.Prefetch0((void*)next[4]);
+        if (lines > 5) Sse.Prefetch0((void*)next[5]);
+        if (lines > 6) Sse.Prefetch0((void*)next[6]);
+        if (lines > 7) Sse.Prefetch0((void*)next[7]);
+        next += lines;
     }
 }

@@ -27,16 +27,16 @@ public static partial class DecodeAttention
             }
         }
 
-        public static void Score(byte** rows, ref DecodeAhead ahead, int count, float* queries, int group, int headDim, float* scores)
+        public static void Score(byte** rows, in DecodeAhead ahead, ref long* line, int count, float* queries, int group, int headDim, float* scores)
         {
             int h = 0;
             for (; h + 4 <= group; h += 4, queries += 4 * headDim, scores += 4 * DecodeBlock.Capacity)
-                ScoreManyHeads<Four>(rows, ref ahead, count, queries, headDim, scores);
+                ScoreManyHeads<Four>(rows, ahead, ref line, count, queries, headDim, scores);
             switch (group - h)
             {
-                case 3: ScoreManyHeads<Three>(rows, ref ahead, count, queries, headDim, scores); break;
-                case 2: ScoreFewHeads<Two>(rows, ref ahead, count, queries, headDim, scores); break;
-                case 1: ScoreFewHeads<One>(rows, ref ahead, count, queries, headDim, scores); break;
+                case 3: ScoreManyHeads<Three>(rows, ahead, ref line, count, queries, headDim, scores); break;
+                case 2: ScoreFewHeads<Two>(rows, ahead, ref line, count, queries, headDim, scores); break;
+                case 1: ScoreFewHeads<One>(rows, ahead, ref line, count, queries, headDim, scores); break;
             }
         }
 
@@ -52,18 +52,19 @@ public static partial class DecodeAttention
             }
         }
 
-        public static void Accumulate(byte** rows, ref DecodeAhead ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums)
+        public static void Accumulate(byte** rows, in DecodeAhead ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums)
         {
+            long* line = ahead.First;
             int h = 0;
-            for (; h + 4 <= group; h += 4) AccumulateHeads<Four>(rows, ref ahead, count, probabilities + (h * DecodeBlock.Capacity), rescale + h, headDim, sums + (h * headDim));
+            for (; h + 4 <= group; h += 4) AccumulateHeads<Four>(rows, ahead, ref line, count, probabilities + (h * DecodeBlock.Capacity), rescale + h, headDim, sums + (h * headDim));
             probabilities += h * DecodeBlock.Capacity;
             rescale += h;
             sums += h * headDim;
             switch (group - h)
             {
-                case 3: AccumulateHeads<Three>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
-                case 2: AccumulateHeads<Two>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
-                case 1: AccumulateHeads<One>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
+                case 3: AccumulateHeads<Three>(rows, ahead, ref line, count, probabilities, rescale, headDim, sums); break;
+                case 2: AccumulateHeads<Two>(rows, ahead, ref line, count, probabilities, rescale, headDim, sums); break;
+                case 1: AccumulateHeads<One>(rows, ahead, ref line, count, probabilities, rescale, headDim, sums); break;
             }
         }
 
@@ -96,34 +97,44 @@ public static partial class DecodeAttention
             }
         }
 
-        // Three or four heads: two rows a tile, one accumulator for each row and head.
-        private static void ScoreManyHeads<THeads>(byte** rows, ref DecodeAhead ahead, int count, float* queries, int headDim, float* scores)
+        // Three or four heads: two rows a tile, one accumulator for each row and head. What has many registers live is not inlined: past
+        // the compiler's limits they would live in memory.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void ScoreManyHeads<THeads>(byte** rows, in DecodeAhead ahead, ref long* line, int count, float* queries, int headDim, float* scores)
             where THeads : struct, ITile
         {
-            int rowBytes = headDim * TRow.Size;
+            long* next = line;
             for (int t = 0; t < count; t += 2)
             {
-                ahead.Fetch(2 * rowBytes);
+                long* fetched = next = ahead.Clamp(next);
                 // A last row without a pair stands for both; the second score is overwritten or ignored.
                 byte* first = rows[t], second = rows[t + 1 < count ? t + 1 : t];
-                if (TRow.ArePlain256(rows + t, t + 1 < count ? 2 : 1, 0, rowBytes)) ScorePair<THeads, TPlain>(first, second, queries, headDim, scores + t);
-                else ScorePair<THeads, TRow>(first, second, queries, headDim, scores + t);
+                if (!ScorePair<THeads, TPlain>(first, second, ref next, queries, headDim, scores + t)) ScorePairAgain<THeads>(first, second, fetched, queries, headDim, scores + t);
             }
+
+            line = next;
         }
 
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void ScorePairAgain<THeads>(byte* r0, byte* r1, long* line, float* queries, int headDim, float* scores)
+            where THeads : struct, ITile
+            => ScorePair<THeads, TRow>(r0, r1, ref line, queries, headDim, scores);
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void ScorePair<THeads, TLoad>(byte* r0, byte* r1, float* queries, int headDim, float* scores)
+        private static bool ScorePair<THeads, TLoad>(byte* r0, byte* r1, ref long* line, float* queries, nint headDim, float* scores)
             where THeads : struct, ITile
             where TLoad : struct, ICacheRow
         {
             Quad256 a = default, b = default;
-            int rowBytes = headDim * TLoad.Size;
-            for (int i = 0; i < rowBytes; i += 16 * TLoad.Size, queries += 16)
+            Vector256<ushort> seen = Vector256<ushort>.AllBitsSet;
+            float* q1 = queries + headDim, q2 = q1 + headDim, q3 = THeads.Count > 3 ? q2 + headDim : q2;
+            for (nint d = 0; d < headDim; d += 16)
             {
-                TLoad.Load(r0 + i, out Vector256<float> e0, out Vector256<float> o0);
-                TLoad.Load(r1 + i, out Vector256<float> e1, out Vector256<float> o1);
-                MultiplyRows<THeads>(queries, headDim, e0, e1, ref a, ref b);
-                MultiplyRows<THeads>(queries + 8, headDim, o0, o1, ref a, ref b);
+                DecodeAhead.Fetch(ref line, 2 * 16 * TLoad.Size / DecodeAhead.Line);
+                TLoad.Load(r0 + (d * TLoad.Size), ref seen, out Vector256<float> e0, out Vector256<float> o0);
+                TLoad.Load(r1 + (d * TLoad.Size), ref seen, out Vector256<float> e1, out Vector256<float> o1);
+                MultiplyRows<THeads>(queries + d, q1 + d, q2 + d, q3 + d, e0, e1, ref a, ref b);
+                MultiplyRows<THeads>(queries + d + 8, q1 + d + 8, q2 + d + 8, q3 + d + 8, o0, o1, ref a, ref b);
             }
 
             Vector128<float> first = Scaled(a.Sum()), second = Scaled(b.Sum());
@@ -132,86 +143,110 @@ public static partial class DecodeAttention
             Sse.StoreHigh(scores + DecodeBlock.Capacity, low);
             Sse.StoreLow(scores + (2 * DecodeBlock.Capacity), high);
             if (THeads.Count > 3) Sse.StoreHigh(scores + (3 * DecodeBlock.Capacity), high);
+            return TLoad.AllRight(seen);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void MultiplyRows<THeads>(float* queries, int headDim, Vector256<float> x, Vector256<float> y, ref Quad256 a, ref Quad256 b)
+        private static void MultiplyRows<THeads>(float* q0, float* q1, float* q2, float* q3, Vector256<float> x, Vector256<float> y, ref Quad256 a, ref Quad256 b)
             where THeads : struct, ITile
         {
-            Vector256<float> q = Vector256.LoadAligned(queries);
+            Vector256<float> q = Vector256.LoadAligned(q0);
             a.V0 = Fma.MultiplyAdd(x, q, a.V0);
             b.V0 = Fma.MultiplyAdd(y, q, b.V0);
-            q = Vector256.LoadAligned(queries + headDim);
+            q = Vector256.LoadAligned(q1);
             a.V1 = Fma.MultiplyAdd(x, q, a.V1);
             b.V1 = Fma.MultiplyAdd(y, q, b.V1);
-            q = Vector256.LoadAligned(queries + (2 * headDim));
+            q = Vector256.LoadAligned(q2);
             a.V2 = Fma.MultiplyAdd(x, q, a.V2);
             b.V2 = Fma.MultiplyAdd(y, q, b.V2);
             if (THeads.Count < 4) return;
-            q = Vector256.LoadAligned(queries + (3 * headDim));
+            q = Vector256.LoadAligned(q3);
             a.V3 = Fma.MultiplyAdd(x, q, a.V3);
             b.V3 = Fma.MultiplyAdd(y, q, b.V3);
         }
 
-        // One or two heads: four rows a tile. One head takes even and odd elements apart, to have eight chains as well.
-        private static void ScoreFewHeads<THeads>(byte** rows, ref DecodeAhead ahead, int count, float* queries, int headDim, float* scores)
+        // One or two heads: four rows a tile.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void ScoreFewHeads<THeads>(byte** rows, in DecodeAhead ahead, ref long* line, int count, float* queries, int headDim, float* scores)
             where THeads : struct, ITile
         {
-            int rowBytes = headDim * TRow.Size, last = count - 1;
+            int last = count - 1;
+            long* next = line;
             for (int t = 0; t < count; t += 4)
             {
-                int t1 = Math.Min(t + 1, last), t2 = Math.Min(t + 2, last), t3 = Math.Min(t + 3, last);
-                byte* r0 = rows[t], r1 = rows[t1], r2 = rows[t2], r3 = rows[t3];
-                ahead.Fetch(4 * rowBytes);
-                Quad256 a = default, b = default;
-                float* q = queries;
-                for (int i = 0; i < rowBytes; i += 16 * TRow.Size, q += 16)
-                {
-                    Vector256<float> qe = Vector256.LoadAligned(q), qo = Vector256.LoadAligned(q + 8);
-                    if (THeads.Count == 1)
-                    {
-                        MultiplyRow(r0 + i, qe, qo, ref a.V0, ref b.V0);
-                        MultiplyRow(r1 + i, qe, qo, ref a.V1, ref b.V1);
-                        MultiplyRow(r2 + i, qe, qo, ref a.V2, ref b.V2);
-                        MultiplyRow(r3 + i, qe, qo, ref a.V3, ref b.V3);
-                    }
-                    else
-                    {
-                        Vector256<float> pe = Vector256.LoadAligned(q + headDim), po = Vector256.LoadAligned(q + headDim + 8);
-                        MultiplyRow(r0 + i, qe, qo, pe, po, ref a.V0, ref b.V0);
-                        MultiplyRow(r1 + i, qe, qo, pe, po, ref a.V1, ref b.V1);
-                        MultiplyRow(r2 + i, qe, qo, pe, po, ref a.V2, ref b.V2);
-                        MultiplyRow(r3 + i, qe, qo, pe, po, ref a.V3, ref b.V3);
-                    }
-                }
-
-                if (THeads.Count == 1) a = new Quad256 { V0 = a.V0 + b.V0, V1 = a.V1 + b.V1, V2 = a.V2 + b.V2, V3 = a.V3 + b.V3 };
-                Scaled(a.Sum()).Store(scores + t);
-                if (THeads.Count > 1) Scaled(b.Sum()).Store(scores + DecodeBlock.Capacity + t);
+                byte* r0 = rows[t], r1 = rows[Math.Min(t + 1, last)], r2 = rows[Math.Min(t + 2, last)], r3 = rows[Math.Min(t + 3, last)];
+                long* fetched = next = ahead.Clamp(next);
+                if (!ScoreFour<THeads, TPlain>(r0, r1, r2, r3, ref next, queries, headDim, scores + t)) ScoreFourAgain<THeads>(r0, r1, r2, r3, fetched, queries, headDim, scores + t);
             }
+
+            line = next;
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void ScoreFourAgain<THeads>(byte* r0, byte* r1, byte* r2, byte* r3, long* line, float* queries, int headDim, float* scores)
+            where THeads : struct, ITile
+            => ScoreFour<THeads, TRow>(r0, r1, r2, r3, ref line, queries, headDim, scores);
+
+        // One head takes even and odd elements apart, to have eight chains as well.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static bool ScoreFour<THeads, TLoad>(byte* r0, byte* r1, byte* r2, byte* r3, ref long* line, float* queries, nint headDim, float* scores)
+            where THeads : struct, ITile
+            where TLoad : struct, ICacheRow
+        {
+            Quad256 a = default, b = default;
+            Vector256<ushort> seen = Vector256<ushort>.AllBitsSet;
+            float* other = queries + (THeads.Count == 1 ? 0 : headDim);
+            for (nint d = 0; d < headDim; d += 16)
+            {
+                DecodeAhead.Fetch(ref line, 4 * 16 * TLoad.Size / DecodeAhead.Line);
+                nint at = d * TLoad.Size;
+                if (THeads.Count == 1)
+                {
+                    Vector256<float> even = Vector256.LoadAligned(queries + d), odd = Vector256.LoadAligned(queries + d + 8);
+                    MultiplyRow<TLoad>(r0 + at, even, odd, ref seen, ref a.V0, ref b.V0);
+                    MultiplyRow<TLoad>(r1 + at, even, odd, ref seen, ref a.V1, ref b.V1);
+                    MultiplyRow<TLoad>(r2 + at, even, odd, ref seen, ref a.V2, ref b.V2);
+                    MultiplyRow<TLoad>(r3 + at, even, odd, ref seen, ref a.V3, ref b.V3);
+                }
+                else
+                {
+                    MultiplyRow<TLoad>(r0 + at, queries + d, other + d, ref seen, ref a.V0, ref b.V0);
+                    MultiplyRow<TLoad>(r1 + at, queries + d, other + d, ref seen, ref a.V1, ref b.V1);
+                    MultiplyRow<TLoad>(r2 + at, queries + d, other + d, ref seen, ref a.V2, ref b.V2);
+                    MultiplyRow<TLoad>(r3 + at, queries + d, other + d, ref seen, ref a.V3, ref b.V3);
+                }
+            }
+
+            if (THeads.Count == 1) a = new Quad256 { V0 = a.V0 + b.V0, V1 = a.V1 + b.V1, V2 = a.V2 + b.V2, V3 = a.V3 + b.V3 };
+            Scaled(a.Sum()).Store(scores);
+            if (THeads.Count > 1) Scaled(b.Sum()).Store(scores + DecodeBlock.Capacity);
+            return TLoad.AllRight(seen);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void MultiplyRow(byte* row, Vector256<float> even, Vector256<float> odd, ref Vector256<float> evenSum, ref Vector256<float> oddSum)
+        private static void MultiplyRow<TLoad>(byte* row, Vector256<float> even, Vector256<float> odd, ref Vector256<ushort> seen, ref Vector256<float> evenSum, ref Vector256<float> oddSum)
+            where TLoad : struct, ICacheRow
         {
-            TRow.Load(row, out Vector256<float> e, out Vector256<float> o);
+            TLoad.Load(row, ref seen, out Vector256<float> e, out Vector256<float> o);
             evenSum = Fma.MultiplyAdd(e, even, evenSum);
             oddSum = Fma.MultiplyAdd(o, odd, oddSum);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void MultiplyRow(byte* row, Vector256<float> even, Vector256<float> odd, Vector256<float> otherEven, Vector256<float> otherOdd, ref Vector256<float> sum, ref Vector256<float> otherSum)
+        private static void MultiplyRow<TLoad>(byte* row, float* q0, float* q1, ref Vector256<ushort> seen, ref Vector256<float> sum0, ref Vector256<float> sum1)
+            where TLoad : struct, ICacheRow
         {
-            TRow.Load(row, out Vector256<float> e, out Vector256<float> o);
-            sum = Fma.MultiplyAdd(e, even, sum);
-            otherSum = Fma.MultiplyAdd(e, otherEven, otherSum);
-            sum = Fma.MultiplyAdd(o, odd, sum);
-            otherSum = Fma.MultiplyAdd(o, otherOdd, otherSum);
+            TLoad.Load(row, ref seen, out Vector256<float> e, out Vector256<float> o);
+            sum0 = Fma.MultiplyAdd(e, Vector256.LoadAligned(q0), sum0);
+            sum1 = Fma.MultiplyAdd(e, Vector256.LoadAligned(q1), sum1);
+            sum0 = Fma.MultiplyAdd(o, Vector256.LoadAligned(q0 + 8), sum0);
+            sum1 = Fma.MultiplyAdd(o, Vector256.LoadAligned(q1 + 8), sum1);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static Vector128<float> Scaled(Vector128<float> sums) => TRow.ResultScale == 1 ? sums : sums * Vector128.Create(TRow.ResultScale);
 
+        [MethodImpl(MethodImplOptions.NoInlining)]
         private static void SoftmaxHeads<THeads>(float* scores, int count, float* max, float* sum, float* rescale)
             where THeads : struct, ITile
         {
@@ -264,83 +299,83 @@ public static partial class DecodeAttention
         private static Vector256<float> Operand(Vector256<float> p)
             => Vector256.AndNot(p, Vector256.LessThan(p, Vector256.Create(SmallestNormal / TRow.OperandScale))) * Vector256.Create(TRow.OperandScale);
 
-        private static void AccumulateHeads<THeads>(byte** rows, ref DecodeAhead ahead, int count, float* probabilities, float* rescale, int headDim, float* sums)
+        private static void AccumulateHeads<THeads>(byte** rows, in DecodeAhead ahead, ref long* line, int count, float* probabilities, float* rescale, int headDim, float* sums)
             where THeads : struct, ITile
         {
-            for (int d = 0; d < headDim; d += 16) AccumulateSlice<THeads>(rows, ref ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
+            for (int d = 0; d < headDim; d += 16)
+            {
+                if (!AccumulateSlice<THeads, TPlain>(rows, ahead, ref line, count, d * TRow.Size, probabilities, rescale, headDim, sums + d))
+                    AccumulateSlice<THeads, TRow>(rows, ahead, ref line, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
+            }
         }
 
-        // 16 elements of every row. With one or two heads the spare accumulators take other rows.
-        private static void AccumulateSlice<THeads>(byte** rows, ref DecodeAhead ahead, int count, int offset, float* probabilities, float* rescale, int headDim, float* sums)
+        // 16 elements of every row. With one or two heads the spare accumulators take other rows. What did not come out right is not stored.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static bool AccumulateSlice<THeads, TLoad>(byte** rows, in DecodeAhead ahead, ref long* line, nint count, nint offset, float* probabilities, float* rescale, int headDim, float* sums)
             where THeads : struct, ITile
+            where TLoad : struct, ICacheRow
         {
-            bool plain = TRow.ArePlain256(rows, count, offset, 16 * TRow.Size);
+            Vector256<ushort> seen = Vector256<ushort>.AllBitsSet;
             Pair256 a0 = Pair256.Load(sums, rescale[0]), a1 = default, a2 = default, a3 = default;
             if (THeads.Count > 1) a1 = Pair256.Load(sums + headDim, rescale[1]);
             if (THeads.Count > 2) a2 = Pair256.Load(sums + (2 * headDim), rescale[2]);
             if (THeads.Count > 3) a3 = Pair256.Load(sums + (3 * headDim), rescale[3]);
-            for (int t = 0; t < count; t += RowsAtOnce)
+            long* next = line;
+            nint t = 0;
+            for (; t + 4 <= count; t += 4)
             {
-                int end = Math.Min(t + RowsAtOnce, count);
-                ahead.Fetch(RowsAtOnce * 16 * TRow.Size);
-                if (plain) AddRows<THeads, TPlain>(rows, t, end, offset, probabilities, ref a0, ref a1, ref a2, ref a3);
-                else AddRows<THeads, TRow>(rows, t, end, offset, probabilities, ref a0, ref a1, ref a2, ref a3);
+                next = ahead.Clamp(next);
+                DecodeAhead.Fetch(ref next, 4 * 16 * TLoad.Size / DecodeAhead.Line);
+                if (THeads.Count == 1)
+                {
+                    AddRow<One, TLoad>(rows, t, offset, probabilities, ref seen, ref a0, ref a1, ref a2, ref a3);
+                    AddRow<One, TLoad>(rows, t + 1, offset, probabilities, ref seen, ref a1, ref a2, ref a3, ref a0);
+                    AddRow<One, TLoad>(rows, t + 2, offset, probabilities, ref seen, ref a2, ref a3, ref a0, ref a1);
+                    AddRow<One, TLoad>(rows, t + 3, offset, probabilities, ref seen, ref a3, ref a0, ref a1, ref a2);
+                }
+                else if (THeads.Count == 2)
+                {
+                    AddRow<Two, TLoad>(rows, t, offset, probabilities, ref seen, ref a0, ref a1, ref a2, ref a3);
+                    AddRow<Two, TLoad>(rows, t + 1, offset, probabilities, ref seen, ref a2, ref a3, ref a0, ref a1);
+                    AddRow<Two, TLoad>(rows, t + 2, offset, probabilities, ref seen, ref a0, ref a1, ref a2, ref a3);
+                    AddRow<Two, TLoad>(rows, t + 3, offset, probabilities, ref seen, ref a2, ref a3, ref a0, ref a1);
+                }
+                else
+                {
+                    for (nint i = t; i < t + 4; i++) AddRow<THeads, TLoad>(rows, i, offset, probabilities, ref seen, ref a0, ref a1, ref a2, ref a3);
+                }
             }
 
+            for (; t < count; t++) AddRow<THeads, TLoad>(rows, t, offset, probabilities, ref seen, ref a0, ref a1, ref a2, ref a3);
+            line = next;
+            if (!TLoad.AllRight(seen)) return false;
             if (THeads.Count == 1) a0 = a0 + a1 + (a2 + a3);
             if (THeads.Count == 2) (a0, a1) = (a0 + a2, a1 + a3);
             a0.Store(sums);
             if (THeads.Count > 1) a1.Store(sums + headDim);
             if (THeads.Count > 2) a2.Store(sums + (2 * headDim));
             if (THeads.Count > 3) a3.Store(sums + (3 * headDim));
+            return true;
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void AddRows<THeads, TLoad>(byte** rows, int t, int end, int offset, float* probabilities, ref Pair256 a0, ref Pair256 a1, ref Pair256 a2, ref Pair256 a3)
+        private static void AddRow<THeads, TLoad>(byte** rows, nint t, nint offset, float* probabilities, ref Vector256<ushort> seen, ref Pair256 a0, ref Pair256 a1, ref Pair256 a2, ref Pair256 a3)
             where THeads : struct, ITile
             where TLoad : struct, ICacheRow
         {
-            float* p0 = probabilities, p1 = p0 + DecodeBlock.Capacity, p2 = p1 + DecodeBlock.Capacity, p3 = p2 + DecodeBlock.Capacity;
-            if (THeads.Count == 1)
-            {
-                for (; t + 4 <= end; t += 4)
-                {
-                    a0.Add(LoadRow<TLoad>(rows[t] + offset), p0[t]);
-                    a1.Add(LoadRow<TLoad>(rows[t + 1] + offset), p0[t + 1]);
-                    a2.Add(LoadRow<TLoad>(rows[t + 2] + offset), p0[t + 2]);
-                    a3.Add(LoadRow<TLoad>(rows[t + 3] + offset), p0[t + 3]);
-                }
-            }
-
-            if (THeads.Count == 2)
-            {
-                for (; t + 2 <= end; t += 2)
-                {
-                    Pair256 row = LoadRow<TLoad>(rows[t] + offset);
-                    a0.Add(row, p0[t]);
-                    a1.Add(row, p1[t]);
-                    row = LoadRow<TLoad>(rows[t + 1] + offset);
-                    a2.Add(row, p0[t + 1]);
-                    a3.Add(row, p1[t + 1]);
-                }
-            }
-
-            for (; t < end; t++)
-            {
-                Pair256 row = LoadRow<TLoad>(rows[t] + offset);
-                a0.Add(row, p0[t]);
-                if (THeads.Count > 1) a1.Add(row, p1[t]);
-                if (THeads.Count > 2) a2.Add(row, p2[t]);
-                if (THeads.Count > 3) a3.Add(row, p3[t]);
-            }
+            Pair256 row = LoadRow<TLoad>(rows[t] + offset, ref seen);
+            a0.Add(row, probabilities[t]);
+            if (THeads.Count > 1) a1.Add(row, probabilities[DecodeBlock.Capacity + t]);
+            if (THeads.Count > 2) a2.Add(row, probabilities[(2 * DecodeBlock.Capacity) + t]);
+            if (THeads.Count > 3) a3.Add(row, probabilities[(3 * DecodeBlock.Capacity) + t]);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Pair256 LoadRow<TLoad>(byte* source)
+        private static Pair256 LoadRow<TLoad>(byte* source, ref Vector256<ushort> seen)
             where TLoad : struct, ICacheRow
         {
             Pair256 pair = default;
-            TLoad.Load(source, out pair.Even, out pair.Odd);
+            TLoad.Load(source, ref seen, out pair.Even, out pair.Odd);
             return pair;
         }
 

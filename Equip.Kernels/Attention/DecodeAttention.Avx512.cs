@@ -30,16 +30,16 @@ public static partial class DecodeAttention
             }
         }
 
-        public static void Score(byte** rows, ref DecodeAhead ahead, int count, float* queries, int group, int headDim, float* scores)
+        public static void Score(byte** rows, in DecodeAhead ahead, ref long* line, int count, float* queries, int group, int headDim, float* scores)
         {
             int h = 0;
             for (; h + 4 <= group; h += 4, queries += 4 * headDim, scores += 4 * DecodeBlock.Capacity)
-                ScoreHeads<Four>(rows, ref ahead, count, queries, headDim, scores);
+                ScoreHeads<Four>(rows, ahead, ref line, count, queries, headDim, scores);
             switch (group - h)
             {
-                case 3: ScoreHeads<Three>(rows, ref ahead, count, queries, headDim, scores); break;
-                case 2: ScoreHeads<Two>(rows, ref ahead, count, queries, headDim, scores); break;
-                case 1: ScoreHeads<One>(rows, ref ahead, count, queries, headDim, scores); break;
+                case 3: ScoreHeads<Three>(rows, ahead, ref line, count, queries, headDim, scores); break;
+                case 2: ScoreHeads<Two>(rows, ahead, ref line, count, queries, headDim, scores); break;
+                case 1: ScoreHeads<One>(rows, ahead, ref line, count, queries, headDim, scores); break;
             }
         }
 
@@ -55,18 +55,19 @@ public static partial class DecodeAttention
             }
         }
 
-        public static void Accumulate(byte** rows, ref DecodeAhead ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums)
+        public static void Accumulate(byte** rows, in DecodeAhead ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums)
         {
+            long* line = ahead.First;
             int h = 0;
-            for (; h + 4 <= group; h += 4) AccumulateHeads<Four>(rows, ref ahead, count, probabilities + (h * DecodeBlock.Capacity), rescale + h, headDim, sums + (h * headDim));
+            for (; h + 4 <= group; h += 4) AccumulateHeads<Four>(rows, ahead, ref line, count, probabilities + (h * DecodeBlock.Capacity), rescale + h, headDim, sums + (h * headDim));
             probabilities += h * DecodeBlock.Capacity;
             rescale += h;
             sums += h * headDim;
             switch (group - h)
             {
-                case 3: AccumulateHeads<Three>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
-                case 2: AccumulateHeads<Two>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
-                case 1: AccumulateHeads<One>(rows, ref ahead, count, probabilities, rescale, headDim, sums); break;
+                case 3: AccumulateHeads<Three>(rows, ahead, ref line, count, probabilities, rescale, headDim, sums); break;
+                case 2: AccumulateHeads<Two>(rows, ahead, ref line, count, probabilities, rescale, headDim, sums); break;
+                case 1: AccumulateHeads<One>(rows, ahead, ref line, count, probabilities, rescale, headDim, sums); break;
             }
         }
 
@@ -102,34 +103,45 @@ public static partial class DecodeAttention
             }
         }
 
-        private static void ScoreHeads<THeads>(byte** rows, ref DecodeAhead ahead, int count, float* queries, int headDim, float* scores)
+        // What has many registers live is not inlined: past the compiler's limits they would live in memory.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void ScoreHeads<THeads>(byte** rows, in DecodeAhead ahead, ref long* line, int count, float* queries, int headDim, float* scores)
             where THeads : struct, ITile
         {
+            long* next = line;
             for (int t = 0; t < count; t += 4)
             {
-                ahead.Fetch(4 * headDim * TRow.Size);
+                long* fetched = next = ahead.Clamp(next);
                 // A short last tile repeats its last row; what it stores past the count is overwritten or ignored.
                 int last = Math.Min(t + 3, count - 1);
                 byte* r0 = rows[t], r1 = rows[Math.Min(t + 1, last)], r2 = rows[Math.Min(t + 2, last)], r3 = rows[last];
-                if (TRow.ArePlain512(rows + t, last - t + 1, 0, headDim * TRow.Size)) ScoreTile<THeads, TPlain>(r0, r1, r2, r3, queries, headDim, scores + t);
-                else ScoreTile<THeads, TRow>(r0, r1, r2, r3, queries, headDim, scores + t);
+                if (!ScoreTile<THeads, TPlain>(r0, r1, r2, r3, ref next, queries, headDim, scores + t)) ScoreTileAgain<THeads>(r0, r1, r2, r3, fetched, queries, headDim, scores + t);
             }
+
+            line = next;
         }
 
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void ScoreTileAgain<THeads>(byte* r0, byte* r1, byte* r2, byte* r3, long* line, float* queries, int headDim, float* scores)
+            where THeads : struct, ITile
+            => ScoreTile<THeads, TRow>(r0, r1, r2, r3, ref line, queries, headDim, scores);
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void ScoreTile<THeads, TLoad>(byte* r0, byte* r1, byte* r2, byte* r3, float* queries, int headDim, float* scores)
+        private static bool ScoreTile<THeads, TLoad>(byte* r0, byte* r1, byte* r2, byte* r3, ref long* line, float* queries, int headDim, float* scores)
             where THeads : struct, ITile
             where TLoad : struct, ICacheRow
         {
             Quad512 a0 = default, a1 = default, a2 = default, a3 = default;
+            Vector512<ushort> seen = Vector512<ushort>.AllBitsSet;
             float* q = queries;
             int rowBytes = headDim * TLoad.Size, i = 0;
             for (; i + (32 * TLoad.Size) <= rowBytes; i += 32 * TLoad.Size, q += 32)
             {
-                TLoad.Load(r0 + i, out Vector512<float> e0, out Vector512<float> o0);
-                TLoad.Load(r1 + i, out Vector512<float> e1, out Vector512<float> o1);
-                TLoad.Load(r2 + i, out Vector512<float> e2, out Vector512<float> o2);
-                TLoad.Load(r3 + i, out Vector512<float> e3, out Vector512<float> o3);
+                DecodeAhead.Fetch(ref line, 4 * 32 * TLoad.Size / DecodeAhead.Line);
+                TLoad.Load(r0 + i, ref seen, out Vector512<float> e0, out Vector512<float> o0);
+                TLoad.Load(r1 + i, ref seen, out Vector512<float> e1, out Vector512<float> o1);
+                TLoad.Load(r2 + i, ref seen, out Vector512<float> e2, out Vector512<float> o2);
+                TLoad.Load(r3 + i, ref seen, out Vector512<float> e3, out Vector512<float> o3);
                 MultiplyHead<THeads>(q, 0, headDim, e0, e1, e2, e3, ref a0);
                 MultiplyHead<THeads>(q, 1, headDim, e0, e1, e2, e3, ref a1);
                 MultiplyHead<THeads>(q, 2, headDim, e0, e1, e2, e3, ref a2);
@@ -144,7 +156,7 @@ public static partial class DecodeAttention
 
             if (i < rowBytes)
             {
-                Vector512<float> x0 = TLoad.LoadTail(r0 + i), x1 = TLoad.LoadTail(r1 + i), x2 = TLoad.LoadTail(r2 + i), x3 = TLoad.LoadTail(r3 + i);
+                Vector512<float> x0 = TLoad.LoadTail(r0 + i, ref seen), x1 = TLoad.LoadTail(r1 + i, ref seen), x2 = TLoad.LoadTail(r2 + i, ref seen), x3 = TLoad.LoadTail(r3 + i, ref seen);
                 MultiplyHead<THeads>(q, 0, headDim, x0, x1, x2, x3, ref a0);
                 MultiplyHead<THeads>(q, 1, headDim, x0, x1, x2, x3, ref a1);
                 MultiplyHead<THeads>(q, 2, headDim, x0, x1, x2, x3, ref a2);
@@ -156,6 +168,7 @@ public static partial class DecodeAttention
             if (THeads.Count > 1) StoreScores(a1, scores + DecodeBlock.Capacity);
             if (THeads.Count > 2) StoreScores(a2, scores + (2 * DecodeBlock.Capacity));
             if (THeads.Count > 3) StoreScores(a3, scores + (3 * DecodeBlock.Capacity));
+            return TLoad.AllRight(seen);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -178,6 +191,7 @@ public static partial class DecodeAttention
         }
 
         // The heads go together: their horizontal steps share one tree, and their chains overlap.
+        [MethodImpl(MethodImplOptions.NoInlining)]
         private static void SoftmaxHeads<THeads>(float* scores, int count, float* max, float* sum, float* rescale)
             where THeads : struct, ITile
         {
@@ -233,85 +247,91 @@ public static partial class DecodeAttention
         private static Vector512<float> Operand(Vector512<float> p)
             => Vector512.AndNot(p, Vector512.LessThan(p, Vector512.Create(SmallestNormal / TRow.OperandScale))) * Vector512.Create(TRow.OperandScale);
 
-        private static void AccumulateHeads<THeads>(byte** rows, ref DecodeAhead ahead, int count, float* probabilities, float* rescale, int headDim, float* sums)
+        private static void AccumulateHeads<THeads>(byte** rows, in DecodeAhead ahead, ref long* line, int count, float* probabilities, float* rescale, int headDim, float* sums)
             where THeads : struct, ITile
         {
             int d = 0;
-            for (; d + 64 <= headDim; d += 64) AccumulateSlice<THeads, Four>(rows, ref ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
+            for (; d + 64 <= headDim; d += 64) AccumulateWidth<THeads, Four>(rows, ahead, ref line, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
             if (d + 32 <= headDim)
             {
-                AccumulateSlice<THeads, Two>(rows, ref ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
+                AccumulateWidth<THeads, Two>(rows, ahead, ref line, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
                 d += 32;
             }
 
-            if (d < headDim) AccumulateSlice<THeads, One>(rows, ref ahead, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
+            if (d < headDim) AccumulateWidth<THeads, One>(rows, ahead, ref line, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
         }
 
-        // Elements [offset, offset + 16 width) of every row. With one or two heads the spare accumulators take other rows.
-        private static void AccumulateSlice<THeads, TWidth>(byte** rows, ref DecodeAhead ahead, int count, int offset, float* probabilities, float* rescale, int headDim, float* sums)
+        private static void AccumulateWidth<THeads, TWidth>(byte** rows, in DecodeAhead ahead, ref long* line, int count, int offset, float* probabilities, float* rescale, int headDim, float* sums)
             where THeads : struct, ITile
             where TWidth : struct, ITile
         {
-            bool plain = TRow.ArePlain512(rows, count, offset, 16 * TWidth.Count * TRow.Size);
+            if (!AccumulateSlice<THeads, TWidth, TPlain>(rows, ahead, ref line, count, offset, probabilities, rescale, headDim, sums))
+                AccumulateSlice<THeads, TWidth, TRow>(rows, ahead, ref line, count, offset, probabilities, rescale, headDim, sums);
+        }
+
+        // Elements [offset, offset + 16 width) of every row. With one or two heads the spare accumulators take other rows. What did not
+        // come out right is not stored.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static bool AccumulateSlice<THeads, TWidth, TLoad>(byte** rows, in DecodeAhead ahead, ref long* line, nint count, nint offset, float* probabilities, float* rescale, int headDim, float* sums)
+            where THeads : struct, ITile
+            where TWidth : struct, ITile
+            where TLoad : struct, ICacheRow
+        {
+            Vector512<ushort> seen = Vector512<ushort>.AllBitsSet;
             Quad512 a0 = LoadSums<TWidth>(sums, rescale[0]), a1 = default, a2 = default, a3 = default;
             if (THeads.Count > 1) a1 = LoadSums<TWidth>(sums + headDim, rescale[1]);
             if (THeads.Count > 2) a2 = LoadSums<TWidth>(sums + (2 * headDim), rescale[2]);
             if (THeads.Count > 3) a3 = LoadSums<TWidth>(sums + (3 * headDim), rescale[3]);
-            for (int t = 0; t < count; t += RowsAtOnce)
+            long* next = line;
+            nint t = 0;
+            for (; t + 4 <= count; t += 4)
             {
-                int end = Math.Min(t + RowsAtOnce, count);
-                ahead.Fetch(RowsAtOnce * 16 * TWidth.Count * TRow.Size);
-                if (plain) AddRows<THeads, TWidth, TPlain>(rows, t, end, offset, probabilities, ref a0, ref a1, ref a2, ref a3);
-                else AddRows<THeads, TWidth, TRow>(rows, t, end, offset, probabilities, ref a0, ref a1, ref a2, ref a3);
+                next = ahead.Clamp(next);
+                if (THeads.Count == 1)
+                {
+                    AddRow<One, TWidth, TLoad>(rows, t, offset, probabilities, ref next, ref seen, ref a0, ref a1, ref a2, ref a3);
+                    AddRow<One, TWidth, TLoad>(rows, t + 1, offset, probabilities, ref next, ref seen, ref a1, ref a2, ref a3, ref a0);
+                    AddRow<One, TWidth, TLoad>(rows, t + 2, offset, probabilities, ref next, ref seen, ref a2, ref a3, ref a0, ref a1);
+                    AddRow<One, TWidth, TLoad>(rows, t + 3, offset, probabilities, ref next, ref seen, ref a3, ref a0, ref a1, ref a2);
+                }
+                else if (THeads.Count == 2)
+                {
+                    AddRow<Two, TWidth, TLoad>(rows, t, offset, probabilities, ref next, ref seen, ref a0, ref a1, ref a2, ref a3);
+                    AddRow<Two, TWidth, TLoad>(rows, t + 1, offset, probabilities, ref next, ref seen, ref a2, ref a3, ref a0, ref a1);
+                    AddRow<Two, TWidth, TLoad>(rows, t + 2, offset, probabilities, ref next, ref seen, ref a0, ref a1, ref a2, ref a3);
+                    AddRow<Two, TWidth, TLoad>(rows, t + 3, offset, probabilities, ref next, ref seen, ref a2, ref a3, ref a0, ref a1);
+                }
+                else
+                {
+                    for (nint i = t; i < t + 4; i++) AddRow<THeads, TWidth, TLoad>(rows, i, offset, probabilities, ref next, ref seen, ref a0, ref a1, ref a2, ref a3);
+                }
             }
 
+            next = ahead.Clamp(next);
+            for (; t < count; t++) AddRow<THeads, TWidth, TLoad>(rows, t, offset, probabilities, ref next, ref seen, ref a0, ref a1, ref a2, ref a3);
+            line = next;
+            if (!TLoad.AllRight(seen)) return false;
             if (THeads.Count == 1) a0 = a0 + a1 + (a2 + a3);
             if (THeads.Count == 2) (a0, a1) = (a0 + a2, a1 + a3);
             StoreSums<TWidth>(a0, sums);
             if (THeads.Count > 1) StoreSums<TWidth>(a1, sums + headDim);
             if (THeads.Count > 2) StoreSums<TWidth>(a2, sums + (2 * headDim));
             if (THeads.Count > 3) StoreSums<TWidth>(a3, sums + (3 * headDim));
+            return true;
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void AddRows<THeads, TWidth, TLoad>(byte** rows, int t, int end, int offset, float* probabilities, ref Quad512 a0, ref Quad512 a1, ref Quad512 a2, ref Quad512 a3)
+        private static void AddRow<THeads, TWidth, TLoad>(byte** rows, nint t, nint offset, float* probabilities, ref long* line, ref Vector512<ushort> seen, ref Quad512 a0, ref Quad512 a1, ref Quad512 a2, ref Quad512 a3)
             where THeads : struct, ITile
             where TWidth : struct, ITile
             where TLoad : struct, ICacheRow
         {
-            float* p0 = probabilities, p1 = p0 + DecodeBlock.Capacity, p2 = p1 + DecodeBlock.Capacity, p3 = p2 + DecodeBlock.Capacity;
-            if (THeads.Count == 1)
-            {
-                for (; t + 4 <= end; t += 4)
-                {
-                    Add<TWidth>(LoadRow<TWidth, TLoad>(rows[t] + offset), p0[t], ref a0);
-                    Add<TWidth>(LoadRow<TWidth, TLoad>(rows[t + 1] + offset), p0[t + 1], ref a1);
-                    Add<TWidth>(LoadRow<TWidth, TLoad>(rows[t + 2] + offset), p0[t + 2], ref a2);
-                    Add<TWidth>(LoadRow<TWidth, TLoad>(rows[t + 3] + offset), p0[t + 3], ref a3);
-                }
-            }
-
-            if (THeads.Count == 2)
-            {
-                for (; t + 2 <= end; t += 2)
-                {
-                    Quad512 row = LoadRow<TWidth, TLoad>(rows[t] + offset);
-                    Add<TWidth>(row, p0[t], ref a0);
-                    Add<TWidth>(row, p1[t], ref a1);
-                    row = LoadRow<TWidth, TLoad>(rows[t + 1] + offset);
-                    Add<TWidth>(row, p0[t + 1], ref a2);
-                    Add<TWidth>(row, p1[t + 1], ref a3);
-                }
-            }
-
-            for (; t < end; t++)
-            {
-                Quad512 row = LoadRow<TWidth, TLoad>(rows[t] + offset);
-                Add<TWidth>(row, p0[t], ref a0);
-                if (THeads.Count > 1) Add<TWidth>(row, p1[t], ref a1);
-                if (THeads.Count > 2) Add<TWidth>(row, p2[t], ref a2);
-                if (THeads.Count > 3) Add<TWidth>(row, p3[t], ref a3);
-            }
+            DecodeAhead.Fetch(ref line, Math.Max(1, 16 * TWidth.Count * TLoad.Size / DecodeAhead.Line));
+            Quad512 row = LoadRow<TWidth, TLoad>(rows[t] + offset, ref seen);
+            Add<TWidth>(row, probabilities[t], ref a0);
+            if (THeads.Count > 1) Add<TWidth>(row, probabilities[DecodeBlock.Capacity + t], ref a1);
+            if (THeads.Count > 2) Add<TWidth>(row, probabilities[(2 * DecodeBlock.Capacity) + t], ref a2);
+            if (THeads.Count > 3) Add<TWidth>(row, probabilities[(3 * DecodeBlock.Capacity) + t], ref a3);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -338,14 +358,14 @@ public static partial class DecodeAttention
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Quad512 LoadRow<TWidth, TLoad>(byte* source)
+        private static Quad512 LoadRow<TWidth, TLoad>(byte* source, ref Vector512<ushort> seen)
             where TWidth : struct, ITile
             where TLoad : struct, ICacheRow
         {
             Quad512 quad = default;
-            if (TWidth.Count == 1) quad.V0 = TLoad.LoadTail(source);
-            else TLoad.Load(source, out quad.V0, out quad.V1);
-            if (TWidth.Count == 4) TLoad.Load(source + (32 * TLoad.Size), out quad.V2, out quad.V3);
+            if (TWidth.Count == 1) quad.V0 = TLoad.LoadTail(source, ref seen);
+            else TLoad.Load(source, ref seen, out quad.V0, out quad.V1);
+            if (TWidth.Count == 4) TLoad.Load(source + (32 * TLoad.Size), ref seen, out quad.V2, out quad.V3);
             return quad;
         }
 
@@ -369,35 +389,5 @@ public static partial class DecodeAttention
         private static (Vector512<float> Low, Vector512<float> High) Join(Vector512<float> even, Vector512<float> odd) => (
             Avx512F.PermuteVar16x32x2(even, Vector512.Create(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), odd),
             Avx512F.PermuteVar16x32x2(even, Vector512.Create(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), odd));
-
-        private struct Quad512
-        {
-            public Vector512<float> V0, V1, V2, V3;
-
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            public static Quad512 operator +(in Quad512 a, in Quad512 b) => new() { V0 = a.V0 + b.V0, V1 = a.V1 + b.V1, V2 = a.V2 + b.V2, V3 = a.V3 + b.V3 };
-
-            /// <summary>The four horizontal sums.</summary>
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            public readonly Vector128<float> Sum()
-            {
-                Vector512<float> ab = Avx512F.UnpackLow(V0, V1) + Avx512F.UnpackHigh(V0, V1);
-                Vector512<float> cd = Avx512F.UnpackLow(V2, V3) + Avx512F.UnpackHigh(V2, V3);
-                Vector512<float> all = Avx512F.Shuffle(ab, cd, 0x44) + Avx512F.Shuffle(ab, cd, 0xEE);
-                Vector256<float> half = all.GetLower() + all.GetUpper();
-                return half.GetLower() + half.GetUpper();
-            }
-
-            /// <summary>The four horizontal maxima; NaN may or may not be seen.</summary>
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            public readonly Vector128<float> Max()
-            {
-                Vector512<float> ab = Avx512F.Max(Avx512F.UnpackLow(V0, V1), Avx512F.UnpackHigh(V0, V1));
-                Vector512<float> cd = Avx512F.Max(Avx512F.UnpackLow(V2, V3), Avx512F.UnpackHigh(V2, V3));
-                Vector512<float> all = Avx512F.Max(Avx512F.Shuffle(ab, cd, 0x44), Avx512F.Shuffle(ab, cd, 0xEE));
-                Vector256<float> half = Avx.Max(all.GetLower(), all.GetUpper());
-                return Sse.Max(half.GetLower(), half.GetUpper());
-            }
-        }
     }
 }

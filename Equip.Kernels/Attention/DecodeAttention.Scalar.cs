@@ -13,7 +13,7 @@ public static partial class DecodeAttention
             for (long d = 0; d < (long)group * headDim; d++) prepared[d] = queries[d] * scale;
         }
 
-        public static void Score(byte** rows, ref DecodeAhead ahead, int count, float* queries, int group, int headDim, float* scores)
+        public static void Score(byte** rows, in DecodeAhead ahead, ref long* line, int count, float* queries, int group, int headDim, float* scores)
         {
             float* row = stackalloc float[AttentionShape.MaxHeadDim];
             for (int t = 0; t < count; t++)
@@ -51,7 +51,7 @@ public static partial class DecodeAttention
             }
         }
 
-        public static void Accumulate(byte** rows, ref DecodeAhead ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums)
+        public static void Accumulate(byte** rows, in DecodeAhead ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums)
         {
             float* row = stackalloc float[AttentionShape.MaxHeadDim];
             for (int h = 0; h < group; h++)

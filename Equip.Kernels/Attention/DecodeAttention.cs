@@ -15,9 +15,6 @@ public static partial class DecodeAttention
 {
     private const float SmallestNormal = 1.17549435e-38f;
 
-    // Rows of V between two looks ahead.
-    private const int RowsAtOnce = 8;
-
     // Floats of partial results that one thread merges faster than two agree to share them.
     private const long MergedAlone = 16 * 1024;
 

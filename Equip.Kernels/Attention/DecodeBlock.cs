@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace Equip.Kernels.Attention;
 
 /// <summary>
@@ -9,10 +11,13 @@ internal unsafe struct DecodeBlock
     /// <summary>Most rows of a block.</summary>
     public const int Capacity = 64;
 
-    /// <summary>K rows, then V rows. Entries from <see cref="Count"/> on may be prefetched as far as <see cref="Pad"/> goes, nothing else.</summary>
-    public fixed long Keys[Capacity], Values[Capacity];
+    // Pointers are written this many at a time.
+    private const int Width = 4;
 
-    /// <summary>Per row: the rotation of a K row that is rotated on reading, or -1.</summary>
+    /// <summary>K rows, then V rows. Entries from <see cref="Count"/> on may be prefetched as far as <see cref="Pad"/> goes, nothing else.</summary>
+    public fixed long Keys[Capacity + Width], Values[Capacity + Width];
+
+    /// <summary>Per row: the rotation of a K row that is rotated on reading, or -1; if wanted.</summary>
     public fixed int Ranks[Capacity];
 
     /// <summary>Per piece (consecutive rows of one run): its queries.</summary>
@@ -34,17 +39,20 @@ internal unsafe struct DecodeBlock
     public void Clear() => Count = Pieces = PieceFirst[0] = 0;
 
     /// <summary>Appends <paramref name="count"/> rows of <paramref name="run"/> from <paramref name="row"/>.</summary>
-    public void Add(AttentionRun* run, long row, int count, int rowBytes, long partRow)
+    public void Add(AttentionRun* run, long row, int count, int rowBytes, long partRow, bool ranks)
     {
-        long key = (long)run->Keys + (row * rowBytes), value = (long)run->Values + (row * rowBytes);
-        for (int i = Count; i < Count + count; i++, key += rowBytes, value += rowBytes)
+        Vector256<long> first = Vector256.Create(0L, 1L, 2L, 3L) * rowBytes, step = Vector256.Create((long)Width * rowBytes);
+        Vector256<long> key = Vector256.Create((long)run->Keys + (row * rowBytes)) + first, value = Vector256.Create((long)run->Values + (row * rowBytes)) + first;
+        fixed (long* keys = Keys, values = Values)
         {
-            Keys[i] = key;
-            Values[i] = value;
+            for (int i = Count; i < Count + count; i += Width, key += step, value += step)
+            {
+                key.Store(keys + i);
+                value.Store(values + i);
+            }
         }
 
-        for (int i = 0; i < count; i++) Ranks[Count + i] = run->Ranks == null ? -1 : run->Ranks[row + i];
-
+        for (int i = 0; ranks && i < count; i++) Ranks[Count + i] = run->Ranks == null ? -1 : run->Ranks[row + i];
         PieceQueries[Pieces] = (long)run->Queries;
         PieceRow[Pieces] = partRow;
         Count += count;

@@ -106,6 +106,9 @@ internal readonly unsafe struct DecodeWorker
     /// <summary>The blocks.</summary>
     public readonly DecodeBlock* Blocks;
 
+    /// <summary>The lines to fetch next.</summary>
+    public readonly long* Ahead;
+
     /// <summary>Rotated K rows, <c>[RotatedRows, headDim]</c>.</summary>
     public readonly float* RotatedKeys;
 
@@ -119,11 +122,12 @@ internal readonly unsafe struct DecodeWorker
         Max = NextScores + ((long)group * DecodeBlock.Capacity);
         Sum = Max + PaddedHeads(group);
         Rescale = Sum + PaddedHeads(group);
-        Blocks = (DecodeBlock*)(Rescale + PaddedHeads(group));
+        Ahead = (long*)(Rescale + PaddedHeads(group));
+        Blocks = (DecodeBlock*)(Ahead + DecodeAhead.Capacity);
     }
 
     public static long Bytes(int group, int headDim)
-        => ((sizeof(float) * (((long)RotatedRows * headDim) + (2L * group * (headDim + DecodeBlock.Capacity)) + (3 * PaddedHeads(group)))) + (BlockCount * sizeof(DecodeBlock)) + 63) & ~63L;
+        => ((sizeof(float) * (((long)RotatedRows * headDim) + (2L * group * (headDim + DecodeBlock.Capacity)) + (3 * PaddedHeads(group)))) + (DecodeAhead.Capacity * sizeof(long)) + (BlockCount * sizeof(DecodeBlock)) + 63) & ~63L;
 
     /// <summary>Prepares for the first block of a part.</summary>
     public void Clear(int group, int headDim)

@@ -32,20 +32,20 @@ internal readonly unsafe struct AttendJob<TKeys, TPath> : IParallelJob
     private void Attend(int part, in DecodeWorker memory)
     {
         memory.Clear(Call.Group, Call.HeadDim);
-        DecodeRows rows = new(Call.Runs, Call.Parts[part], Call.RowBytes);
+        DecodeRows rows = new(Call.Runs, Call.Parts[part], Call.RowBytes, Call.Rotation.Angles != null);
         DecodeBlock* block = memory.Blocks, next = block + 1, afterNext = block + 2;
         float* scores = memory.Scores, nextScores = memory.NextScores, prepared = null;
         rows.Next(block);
         rows.Next(next);
-        Score(block, new DecodeAhead(next->Keys, next->Count, Call.RowBytes), memory, ref prepared, scores);
+        Score(block, new DecodeAhead(next->Keys, next->Count, Call.RowBytes, memory.Ahead), memory, ref prepared, scores);
         while (block->Count > 0)
         {
             rows.Next(afterNext);
             if (Call.KeepsScores) Keep(part, block, scores);
             TPath.Softmax(scores, block->Count, Call.Group, memory.Max, memory.Sum, memory.Rescale);
-            Score(next, new DecodeAhead(afterNext->Keys, afterNext->Count, Call.RowBytes), memory, ref prepared, nextScores);
-            DecodeAhead values = new(next->Values, next->Count, Call.RowBytes);
-            TPath.Accumulate((byte**)block->Values, ref values, block->Count, scores, memory.Rescale, Call.Group, Call.HeadDim, memory.Values);
+            Score(next, new DecodeAhead(afterNext->Keys, afterNext->Count, Call.RowBytes, memory.Ahead), memory, ref prepared, nextScores);
+            DecodeAhead values = new(next->Values, next->Count, Call.RowBytes, memory.Ahead);
+            TPath.Accumulate((byte**)block->Values, values, block->Count, scores, memory.Rescale, Call.Group, Call.HeadDim, memory.Values);
             DecodeBlock* done = block;
             block = next;
             next = afterNext;
@@ -57,8 +57,9 @@ internal readonly unsafe struct AttendJob<TKeys, TPath> : IParallelJob
     }
 
     // Neighbouring pieces with the same queries are scored together.
-    private void Score(DecodeBlock* block, DecodeAhead ahead, in DecodeWorker memory, ref float* prepared, float* scores)
+    private void Score(DecodeBlock* block, in DecodeAhead ahead, in DecodeWorker memory, ref float* prepared, float* scores)
     {
+        long* line = ahead.First;
         for (int piece = 0; piece < block->Pieces;)
         {
             float* wanted = (float*)block->PieceQueries[piece];
@@ -68,13 +69,13 @@ internal readonly unsafe struct AttendJob<TKeys, TPath> : IParallelJob
             if (wanted != prepared) TKeys.PrepareQueries(wanted, Call.Group, Call.HeadDim, Call.Scale, memory.Queries);
             prepared = wanted;
             int count = block->PieceFirst[piece] - first;
-            if (Call.Rotation.Angles != null) ScoreRotated(block, ref ahead, first, count, memory, scores);
-            else TKeys.Score((byte**)(block->Keys + first), ref ahead, count, memory.Queries, Call.Group, Call.HeadDim, scores + first);
+            if (Call.Rotation.Angles != null) ScoreRotated(block, ahead, ref line, first, count, memory, scores);
+            else TKeys.Score((byte**)(block->Keys + first), ahead, ref line, count, memory.Queries, Call.Group, Call.HeadDim, scores + first);
         }
     }
 
     // A few rows at a time are rotated into first-level cache and scored there: no further byte of K crosses memory.
-    private void ScoreRotated(DecodeBlock* block, ref DecodeAhead ahead, int first, int count, in DecodeWorker memory, float* scores)
+    private void ScoreRotated(DecodeBlock* block, in DecodeAhead ahead, ref long* line, int first, int count, in DecodeWorker memory, float* scores)
     {
         byte** rotated = stackalloc byte*[DecodeWorker.RotatedRows];
         for (int row = 0; row < DecodeWorker.RotatedRows; row++) rotated[row] = (byte*)(memory.RotatedKeys + ((long)row * Call.HeadDim));
@@ -82,7 +83,7 @@ internal readonly unsafe struct AttendJob<TKeys, TPath> : IParallelJob
         {
             int some = Math.Min(DecodeWorker.RotatedRows, end - first);
             RopeRotation.RotateBlock(Call.Rotation, (byte**)(block->Keys + first), block->Ranks + first, some, memory.RotatedKeys);
-            TKeys.Score(rotated, ref ahead, some, memory.Queries, Call.Group, Call.HeadDim, scores + first);
+            TKeys.Score(rotated, ahead, ref line, some, memory.Queries, Call.Group, Call.HeadDim, scores + first);
         }
     }
 

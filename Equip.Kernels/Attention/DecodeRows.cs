@@ -8,8 +8,8 @@ namespace Equip.Kernels.Attention;
 /// </summary>
 internal unsafe struct DecodeRows
 {
-    // A block's K, or V, is fetched while others are read: all of them fit in the second-level cache.
-    private const int BlockBytes = 16 * 1024;
+    /// <summary>Most bytes of K, or of V, in a block, which are fetched while others are read: all of them fit in the second-level cache.</summary>
+    public const int BlockBytes = 16 * 1024;
 
     // Blocks that make it worth to walk at several places.
     private const int LongBlocks = 8;
@@ -18,14 +18,16 @@ internal unsafe struct DecodeRows
     private const int ScoredRows = 4;
 
     private readonly int _rowBytes, _capacity, _share;
+    private readonly bool _ranks;
     private long _left;
     private int _turn;
     private Places _places;
 
-    /// <summary>Starts at the first row of <paramref name="part"/>.</summary>
-    public DecodeRows(AttentionRun* runs, in DecodePart part, int rowBytes)
+    /// <summary>Starts at the first row of <paramref name="part"/>; blocks get the rows' rotations if <paramref name="ranks"/>.</summary>
+    public DecodeRows(AttentionRun* runs, in DecodePart part, int rowBytes, bool ranks)
     {
         _rowBytes = rowBytes;
+        _ranks = ranks;
         _capacity = Math.Clamp(BlockBytes / rowBytes / 16 * 16, 16, DecodeBlock.Capacity);
         _left = part.Rows;
         int places = part.Rows >= (long)LongBlocks * _capacity ? DecodeAhead.Lanes : 1;
@@ -54,7 +56,7 @@ internal unsafe struct DecodeRows
                 if (block->Count % ScoredRows != 0) end = Math.Min(_capacity, DecodeBlock.Capacity - ScoredRows + 1);
                 if (block->Count >= end) break;
                 int count = Math.Min(Math.Min(wanted, end - block->Count), place.Run->Tokens - place.Row);
-                if (count > 0) block->Add(place.Run, place.Row, count, _rowBytes, place.PartRow);
+                if (count > 0) block->Add(place.Run, place.Row, count, _rowBytes, place.PartRow, _ranks);
                 place.Skip(count);
                 place.Left -= count;
                 _left -= count;

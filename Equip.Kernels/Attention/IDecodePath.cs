@@ -5,7 +5,7 @@ namespace Equip.Kernels.Attention;
 
 /// <summary>
 /// The steps of decode attention in one instruction set, for one cache type. Rows are given by pointer; scores are
-/// <c>[group, DecodeBlock.Capacity]</c>; <c>ahead</c> is told how much is about to be read. Queries and value sums are in the path's own
+/// <c>[group, DecodeBlock.Capacity]</c>; what <c>ahead</c> lists is fetched meanwhile. Queries and value sums are in the path's own
 /// order of elements.
 /// </summary>
 internal unsafe interface IDecodePath
@@ -13,8 +13,8 @@ internal unsafe interface IDecodePath
     /// <summary>Scales queries <c>[group, headDim]</c> into the order that <see cref="Score"/> reads.</summary>
     static abstract void PrepareQueries(float* queries, int group, int headDim, float scale, float* prepared);
 
-    /// <summary>Scores of <paramref name="count"/> K rows; up to the next multiple of 4 may be written.</summary>
-    static abstract void Score(byte** rows, ref DecodeAhead ahead, int count, float* queries, int group, int headDim, float* scores);
+    /// <summary>Scores of <paramref name="count"/> K rows; up to the next multiple of 4 may be written. Fetches from <paramref name="line"/> on.</summary>
+    static abstract void Score(byte** rows, in DecodeAhead ahead, ref long* line, int count, float* queries, int group, int headDim, float* scores);
 
     /// <summary>
     /// Scores to probabilities relative to the running maxima. Updates maxima and sums; <paramref name="rescale"/> receives the factors for
@@ -23,7 +23,7 @@ internal unsafe interface IDecodePath
     static abstract void Softmax(float* scores, int count, int group, float* max, float* sum, float* rescale);
 
     /// <summary>sums = sums x rescale + probabilities x V rows.</summary>
-    static abstract void Accumulate(byte** rows, ref DecodeAhead ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums);
+    static abstract void Accumulate(byte** rows, in DecodeAhead ahead, int count, float* probabilities, float* rescale, int group, int headDim, float* sums);
 
     /// <summary>One head's value sums times <paramref name="factor"/>, in natural order.</summary>
     static abstract void Finish(float* sums, int headDim, float factor, float* output);
