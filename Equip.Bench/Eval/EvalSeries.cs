@@ -60,5 +60,6 @@ internal sealed record EvalSeries(JsonObject Record, string Label, IReadOnlyDict
 
     private static string Text(JsonObject record, Column column) => Text(record, column.Name);
 
-    private static string Text(JsonObject record, string name) => record[name] is { } value ? ResultWriter.Plain(value) : "";
+    /// <summary>A field as text; empty if it is missing.</summary>
+    public static string Text(JsonObject record, string name) => record[name] is { } value ? ResultWriter.Plain(value) : "";
 }

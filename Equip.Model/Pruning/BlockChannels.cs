@@ -14,6 +14,7 @@ namespace Equip.Model.Pruning;
 internal abstract class BlockChannels
 {
     private readonly ChannelStatistics _seen;
+    private int _draw;
 
     protected BlockChannels(FeedForwardWeights block, ChannelWeights weights)
     {
@@ -41,10 +42,12 @@ internal abstract class BlockChannels
     public void Observe(ReadOnlySpan<float> product, ReadOnlySpan<float> up, int rows) => _seen.Add(product, up, rows);
 
     /// <summary>Chooses by all that was seen.</summary>
-    public void EndPrompt()
+    /// <param name="draw">What random choices follow from; null for what it was.</param>
+    public void EndPrompt(int? draw = null)
     {
+        _draw = draw ?? _draw;
         if (_seen.Tokens == 0) return;
-        Choose(_seen);
+        Choose(_seen, _draw);
         IsReady = true;
     }
 
@@ -57,7 +60,7 @@ internal abstract class BlockChannels
     public abstract void Step(KernelContext context, ChannelScratch scratch, ReadOnlySpan<float> input, Span<float> output, bool accumulate);
 
     /// <summary>Decides what the prompt decides.</summary>
-    protected abstract void Choose(ChannelStatistics seen);
+    protected abstract void Choose(ChannelStatistics seen, int draw);
 
     /// <summary>output (+)= the given channels of the transposed down projection, and the bias.</summary>
     protected void ProjectDown(KernelContext context, ReadOnlySpan<int> channels, ReadOnlySpan<float> product, Span<float> output, bool accumulate)

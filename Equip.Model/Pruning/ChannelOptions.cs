@@ -11,7 +11,7 @@ public enum ChannelMethod
     /// <summary>The prompt's best channels, for the whole text: POP without candidates; a control.</summary>
     Static,
 
-    /// <summary>Channels drawn once; a control.</summary>
+    /// <summary>Channels drawn after the prompt, by its tokens, so that many texts average over draws; a control.</summary>
     Random,
 
     /// <summary>Gate and up of all channels, the best kept for every token: what choosing can reach, saving down only; a control.</summary>

@@ -49,7 +49,7 @@ internal sealed class GateFirstChannels(FeedForwardWeights block, ChannelWeights
         ProjectDown(context, chosen, up, output, accumulate);
     }
 
-    protected override void Choose(ChannelStatistics seen)
+    protected override void Choose(ChannelStatistics seen, int draw)
     {
         for (int k = 0; k < Channels; k++)
             _factors[k] = (float)(Weights.DownNorms[k] * (options.Factor == ChannelFactor.Weights ? Weights.UpNorms[k] : seen.UpSize(k)));

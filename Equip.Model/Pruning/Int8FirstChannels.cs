@@ -42,7 +42,7 @@ internal sealed class Int8FirstChannels(FeedForwardWeights block, ChannelWeights
         ProjectDown(context, chosen, product[..chosen.Length], output, accumulate);
     }
 
-    protected override void Choose(ChannelStatistics seen)
+    protected override void Choose(ChannelStatistics seen, int draw)
     {
     }
 }

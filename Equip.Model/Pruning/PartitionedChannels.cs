@@ -12,13 +12,13 @@ namespace Equip.Model.Pruning;
 /// the norm of its input over all prompt tokens of the sequence, that of a candidate the same sum times |input|.
 /// [GUESS: the sum over the column, and the sizes: |R| = (1 - ratio - gamma / 2) N, |C| = gamma N, half of C chosen, so that the
 /// ratio is met; ties go to the lower channel. Experts are ranked each by the tokens routed to it.]
-/// The controls are the same with other sizes or ranks: static has no candidates, the oracle nothing else, random draws the rank.
+/// The controls are the same with other sizes or ranks: static has no candidates, the oracle nothing else, random draws the rank, anew for every text.
 /// </summary>
 internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeights weights, ChannelOptions options, int seed) : BlockChannels(block, weights)
 {
-    private int[] _computed = [];       // retained and candidates, ascending
-    private int[] _candidates = [];     // where the candidates stand in it, ascending
+    private int[] _computed = [];       // retained, then candidates, both ascending
     private float[] _candidateNorms = [];
+    private int _retained;
     private int _choose;
 
     /// <summary>The row of `equip info --policies`.</summary>
@@ -42,65 +42,60 @@ internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeigh
         MultiplyRows(context, Block.Gate, Block.GateBias, _computed, input, gate);
         MultiplyRows(context, Block.Up, Block.UpBias, _computed, input, up);
         SwiGlu.Multiply(context, gate, up, gate);
-        if (_choose == _candidates.Length)
+        if (_retained + _choose == _computed.Length)
         {
             ProjectDown(context, _computed, gate, output, accumulate);
             return;
         }
 
-        Span<float> scores = scratch.Scores.AsSpan(0, _candidates.Length);
-        for (int i = 0; i < scores.Length; i++) scores[i] = Math.Abs(gate[_candidates[i]]) * _candidateNorms[i];
+        Span<float> scores = scratch.Scores.AsSpan(0, _candidateNorms.Length);
+        Score(gate[_retained..], _candidateNorms, scores);
         Span<int> chosen = scratch.Chosen.AsSpan(0, _choose);
         TopK.Select(scores, chosen);
-        int count = Drop(chosen, gate, scratch.List);
-        ProjectDown(context, scratch.List.AsSpan(0, count), gate[..count], output, accumulate);
+
+        // The channels that are read: the retained, which stand where they are, and the chosen moved up behind them.
+        Span<int> list = scratch.List.AsSpan(0, _retained + _choose);
+        _computed.AsSpan(0, _retained).CopyTo(list);
+        for (int i = 0; i < chosen.Length; i++)
+        {
+            list[_retained + i] = _computed[_retained + chosen[i]];
+            gate[_retained + i] = gate[_retained + chosen[i]];
+        }
+
+        ProjectDown(context, list, gate[..list.Length], output, accumulate);
     }
 
-    protected override void Choose(ChannelStatistics seen)
+    protected override void Choose(ChannelStatistics seen, int draw)
     {
-        int[] order = Rank(seen);
+        float[] ranks = Rank(seen, draw);
         double gamma = options.Method switch { ChannelMethod.Oracle => 1, ChannelMethod.Pop => options.Gamma, _ => 0 };
         int kept = Count(1 - options.Ratio);
-        int retained = options.Method == ChannelMethod.Oracle ? 0 : Math.Clamp(Count(1 - options.Ratio - (gamma / 2)), 0, kept);
-        int candidates = Math.Clamp((int)Math.Floor((gamma * Channels) + 0.5), kept - retained, Channels - retained);
-        _choose = kept - retained;
-        _computed = [.. order.Take(retained + candidates).Order()];
-        HashSet<int> among = [.. order.Skip(retained).Take(candidates)];
-        _candidates = [.. Enumerable.Range(0, _computed.Length).Where(i => among.Contains(_computed[i]))];
-        _candidateNorms = [.. _candidates.Select(i => Weights.DownNorms[_computed[i]])];
-    }
+        _retained = options.Method == ChannelMethod.Oracle ? 0 : Math.Clamp(Count(1 - options.Ratio - (gamma / 2)), 0, kept);
+        int candidates = Math.Clamp((int)Math.Floor((gamma * Channels) + 0.5), kept - _retained, Channels - _retained);
+        _choose = kept - _retained;
 
-    private int[] Rank(ChannelStatistics seen)
-    {
-        int[] channels = [.. Enumerable.Range(0, Channels)];
-        if (options.Method == ChannelMethod.Random)
+        // The best, and behind them what is only among the best of more.
+        _computed = new int[_retained + candidates];
+        Span<int> retained = _computed.AsSpan(0, _retained);
+        TopK.Select(ranks, retained);
+        int[] computed = new int[_computed.Length];
+        TopK.Select(ranks, computed);
+        int next = 0, end = _retained;
+        foreach (int channel in computed)
         {
-            new Random(seed).Shuffle(channels);
-            return channels;
+            if (next < _retained && retained[next] == channel) next++;
+            else _computed[end++] = channel;
         }
 
-        // OrderBy is stable: ties go to the lower channel.
-        return [.. channels.OrderByDescending(k => Weights.DownNorms[k] * seen.ProductNorm(k))];
+        _candidateNorms = [.. _computed.Skip(_retained).Select(channel => Weights.DownNorms[channel])];
     }
 
-    /// <summary>Moves what is retained or chosen together; lists its channels and returns how many.</summary>
-    private int Drop(ReadOnlySpan<int> chosen, Span<float> product, int[] list)
+    private float[] Rank(ChannelStatistics seen, int draw)
     {
-        int count = 0, candidate = 0, taken = 0;
-        for (int i = 0; i < _computed.Length; i++)
-        {
-            if (candidate < _candidates.Length && _candidates[candidate] == i)
-            {
-                bool take = taken < chosen.Length && chosen[taken] == candidate;
-                candidate++;
-                if (!take) continue;
-                taken++;
-            }
-
-            list[count] = _computed[i];
-            product[count++] = product[i];
-        }
-
-        return count;
+        float[] ranks = new float[Channels];
+        Random random = new(unchecked(seed + draw));
+        for (int k = 0; k < ranks.Length; k++)
+            ranks[k] = options.Method == ChannelMethod.Random ? random.NextSingle() : (float)(Weights.DownNorms[k] * seen.ProductNorm(k));
+        return ranks;
     }
 }

@@ -10,6 +10,7 @@ namespace Equip.Model.Pruning;
 internal sealed class SequenceChannels
 {
     private readonly BlockChannels[][] _blocks;     // [layer][block]
+    private int _draw;
 
     public SequenceChannels(KernelContext context, ChannelOptions options, ModelWeights weights)
     {
@@ -24,11 +25,12 @@ internal sealed class SequenceChannels
     /// <summary>The block of a layer: 0, or the number of the expert, the shared one behind the others.</summary>
     public BlockChannels Of(int layer, int block) => _blocks[layer][block];
 
-    /// <summary>All prompt tokens have been seen.</summary>
-    public void EndPrompt()
+    /// <summary>A prompt, or a part of one, has been seen. Random choices follow from all its tokens: one draw a text, the same in every run.</summary>
+    public void EndPrompt(ReadOnlySpan<int> tokens)
     {
+        foreach (int token in tokens) _draw = unchecked((31 * _draw) + token);
         foreach (BlockChannels[] layer in _blocks)
-            foreach (BlockChannels block in layer) block.EndPrompt();
+            foreach (BlockChannels block in layer) block.EndPrompt(_draw);
     }
 
     private static BlockChannels Create(KernelContext context, ChannelOptions options, FeedForwardWeights block, int seed)

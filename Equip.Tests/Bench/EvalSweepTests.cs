@@ -82,6 +82,26 @@ internal sealed class EvalSweepTests
     }
 
     [Test]
+    public void Report_Channels_DrawsPerplexityOverBytes()
+    {
+        string file = Path.Combine(_folder, "channels.jsonl");
+        File.WriteAllLines(
+            file,
+            [
+                """{"task":"perplexity","policy":"full","perplexity":20}""",
+                """{"task":"perplexity","policy":"full","channels":"pop","channel_ratio":0.2,"pop_gamma":0.1,"ffn_byte_share":0.8,"perplexity":50}""",
+                """{"task":"perplexity","policy":"full","channels":"pop","channel_ratio":0.4,"pop_gamma":0.1,"ffn_byte_share":0.6,"perplexity":200}""",
+                """{"task":"perplexity","policy":"full","channels":"gate-first","channel_ratio":0.55,"ffn_byte_share":0.7,"perplexity":100}""",
+            ]);
+        (int exit, string page, string error) = CliTests.Invoke("eval", "report", file, "-o", "html");
+        Assert.That(exit, Is.Zero, error);
+
+        // The axes go from 60 to 100 % (76 to 724) and, in equal ratios, from 20 to 200 (356 to 12).
+        Assert.That(page, Does.Contain("points=\"76,12 400,219.1\"").And.Contain("points=\"238,115.6\"").And.Contain("points=\"76,356 724,356\""));
+        Assert.That(page, Does.Contain("<title>pop, gamma 0.1, 0.4 of the channels left out, 60 % of the bytes: 200").And.Contain("</svg> no channel left out</li>"));
+    }
+
+    [Test]
     public void Eval_Ratio_GivesEveryPromptItsBudgetAndPrintsBoth()
     {
         JsonObject ratio = Rows("eval passkey --cases 1 --policy snapkv --ratio 0.05 -o jsonl").Single(), budget = Rows("eval passkey --cases 1 --policy snapkv --budget 90 -o jsonl").Single();

@@ -35,7 +35,7 @@ internal sealed class ChannelOracleTests
 
         // Two prompts: the second adds to what the first has shown.
         foreach (int token in tokens.AsSpan(0, prompt)) _ = reference.Step(expected, token, new ReferenceCachePolicy());
-        channels.EndPrompt();
+        channels.EndPrompt(tokens.AsSpan(0, prompt));
         if (prompt > 0)
         {
             executor.Prefill(sequence, tokens.AsSpan(0, prompt - 9), []);

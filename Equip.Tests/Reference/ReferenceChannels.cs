@@ -10,20 +10,22 @@ namespace Equip.Tests.Reference;
 internal sealed class ReferenceChannels(LanguageModel model, ChannelOptions options)
 {
     private readonly Dictionary<(int Layer, int Block), State> _states = [];
+    private int _draw;
 
     /// <summary>Whether tokens are a prompt's, which are computed whole.</summary>
     public bool InPrompt { get; set; } = true;
 
-    public void EndPrompt()
+    public void EndPrompt(ReadOnlySpan<int> tokens)
     {
         InPrompt = false;
+        foreach (int token in tokens) _draw = unchecked((31 * _draw) + token);
         foreach (State state in _states.Values) state.Ready = true;
     }
 
     public void OnBlock(int layer, int block, ReferenceActivations activations)
     {
         if (!_states.TryGetValue((layer, block), out State? state))
-            _states[(layer, block)] = state = new State(model.Weights.Layers[layer].Blocks.ElementAt(block), new Random((layer << 16) + block));
+            _states[(layer, block)] = state = new State(model.Weights.Layers[layer].Blocks.ElementAt(block));
         if (InPrompt || !state.Ready)
         {
             state.Tokens++;
@@ -37,12 +39,12 @@ internal sealed class ReferenceChannels(LanguageModel model, ChannelOptions opti
             return;
         }
 
-        HashSet<int> kept = [.. Keep(state, activations)];
+        HashSet<int> kept = [.. Keep(layer, block, state, activations)];
         for (int k = 0; k < activations.Product.Length; k++)
             if (!kept.Contains(k)) activations.Product[k] = 0;
     }
 
-    private IEnumerable<int> Keep(State state, ReferenceActivations now)
+    private IEnumerable<int> Keep(int layer, int block, State state, ReferenceActivations now)
     {
         int n = now.Product.Length, kept = Round((1 - options.Ratio) * n);
         IEnumerable<int> all = Enumerable.Range(0, n);
@@ -50,7 +52,11 @@ internal sealed class ReferenceChannels(LanguageModel model, ChannelOptions opti
         double Now(int k) => state.DownNorms[k] * Math.Abs(now.Product[k]);
         switch (options.Method)
         {
-            case ChannelMethod.Random: return state.Drawn.Take(kept);
+            case ChannelMethod.Random:
+                // Drawn after the prompt; without one, when the first token has been computed whole.
+                Random random = new(unchecked((layer << 16) + block + _draw));
+                float[] drawn = [.. all.Select(_ => random.NextSingle())];
+                return Best(all, k => drawn[k], kept);
             case ChannelMethod.Oracle: return Best(all, Now, kept);
             case ChannelMethod.GateFirst:
                 return Best(all, k => Math.Abs(now.Gate[k]) * state.DownNorms[k] * (options.Factor == ChannelFactor.Prompt ? Math.Sqrt(state.UpSquares[k] / state.Tokens) : state.UpNorms[k]), kept);
@@ -66,7 +72,7 @@ internal sealed class ReferenceChannels(LanguageModel model, ChannelOptions opti
 
     private sealed class State
     {
-        public State(FeedForwardWeights block, Random random)
+        public State(FeedForwardWeights block)
         {
             int n = block.Channels, hidden = block.Down.Rows;
             (Squares, UpSquares, DownNorms, UpNorms) = (new double[n], new double[n], new double[n], new double[n]);
@@ -76,9 +82,6 @@ internal sealed class ReferenceChannels(LanguageModel model, ChannelOptions opti
                 for (int row = 0; row < hidden; row++) DownNorms[k] += Math.Abs(down[(row * n) + k]);
                 UpNorms[k] = Math.Sqrt(Enumerable.Range(0, hidden).Sum(column => (double)up[(k * hidden) + column] * up[(k * hidden) + column]));
             }
-
-            Drawn = [.. Enumerable.Range(0, n)];
-            random.Shuffle(Drawn);
         }
 
         public double[] Squares { get; }
@@ -88,8 +91,6 @@ internal sealed class ReferenceChannels(LanguageModel model, ChannelOptions opti
         public double[] DownNorms { get; }
 
         public double[] UpNorms { get; }
-
-        public int[] Drawn { get; }
 
         public int Tokens { get; set; }
 
