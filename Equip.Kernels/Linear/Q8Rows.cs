@@ -21,8 +21,9 @@ internal readonly unsafe struct Q8Rows<TLanes, TVector, TDots, TBytes, TInts> : 
     private const int PartColumns = 2048;
     private const int PartBlocks = PartColumns / Block;
 
-    // Columns between two rounds of prefetching.
-    private const int FetchColumns = 256;
+    // Columns between two rounds of prefetching: a line of every row. A processor that is asked for many lines at once makes its other
+    // loads wait.
+    private const int FetchColumns = 64;
 
     public static int Size => 1;
 
@@ -64,6 +65,7 @@ internal readonly unsafe struct Q8Rows<TLanes, TVector, TDots, TBytes, TInts> : 
         for (nint column = 0; column < columns; column += PartColumns)
         {
             nint end = Math.Min(column + PartColumns, columns);
+            if (TLanes.Width > 1) FetchScales(in group, end / Block, end < columns);
             float* scales = (float*)(packed + (columns * TInputs.Value));
             for (int i = 0; i < TInputs.Value; i++)
                 Scale(in group, column / Block, (end - column) / Block, scales + (i * (columns / Block)), factors + (i * RowGroup.Rows * PartBlocks));
@@ -84,6 +86,20 @@ internal readonly unsafe struct Q8Rows<TLanes, TVector, TDots, TBytes, TInts> : 
         bool finite = largest < 0x7F800000, used = finite && value >= 1e-30f;
         inverse = used ? 127 / value : 0;
         return used ? value / 127 : finite ? 0 : float.NaN;
+    }
+
+    // The scales of the part, or of the rows, that comes next: too few bytes in too many places for the processor to foresee.
+    private static void FetchScales(in RowGroup group, nint first, bool own)
+    {
+        FetchScales(own ? group.Scales0 + first : group.NextScales0);
+        FetchScales(own ? group.Scales1 + first : group.NextScales1);
+        FetchScales(own ? group.Scales2 + first : group.NextScales2);
+        FetchScales(own ? group.Scales3 + first : group.NextScales3);
+    }
+
+    private static void FetchScales(ushort* scales)
+    {
+        for (int i = 0; i <= PartBlocks; i += 32) Sse.Prefetch0(scales + i);
     }
 
     private static void Scale(in RowGroup group, nint first, nint count, float* inputScales, float* factors)
@@ -170,18 +186,9 @@ internal readonly unsafe struct Q8Rows<TLanes, TVector, TDots, TBytes, TInts> : 
     private static void Prefetch(in RowGroup group, nint column)
     {
         bool own = column < group.Split;
-        Prefetch((own ? group.Ahead0 : group.Next0) + column);
-        Prefetch((own ? group.Ahead1 : group.Next1) + column);
-        Prefetch((own ? group.Ahead2 : group.Next2) + column);
-        Prefetch((own ? group.Ahead3 : group.Next3) + column);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(byte* ahead)
-    {
-        Sse.Prefetch0(ahead);
-        Sse.Prefetch0(ahead + 64);
-        Sse.Prefetch0(ahead + 128);
-        Sse.Prefetch0(ahead + 192);
+        Sse.Prefetch0((own ? group.Ahead0 : group.Next0) + column);
+        Sse.Prefetch0((own ? group.Ahead1 : group.Next1) + column);
+        Sse.Prefetch0((own ? group.Ahead2 : group.Next2) + column);
+        Sse.Prefetch0((own ? group.Ahead3 : group.Next3) + column);
     }
 }

@@ -11,6 +11,9 @@ internal unsafe struct RowGroup
     /// <summary>Q8: the binary16 scales of the rows.</summary>
     public ushort* Scales0, Scales1, Scales2, Scales3;
 
+    /// <summary>Q8: the scales that are read after these rows' own.</summary>
+    public ushort* NextScales0, NextScales1, NextScales2, NextScales3;
+
     /// <summary>Where memory is read ahead while the first <see cref="Split"/> columns are multiplied: column c fetches c elements on.</summary>
     public byte* Ahead0, Ahead1, Ahead2, Ahead3;
 

@@ -53,12 +53,11 @@ internal readonly unsafe struct RowSource
         nint offset = column * _size;
         RowGroup group = new() { Row0 = Row(index) + offset, Row1 = Row(index + 1) + offset, Row2 = Row(index + 2) + offset, Row3 = Row(index + 3) + offset };
         if (_scales == null) return group;
-        long blocks = Columns / WeightMatrix.BlockSize;
-        ushort* scales = _scales + (column / WeightMatrix.BlockSize);
-        group.Scales0 = scales + (RowNumber(index) * blocks);
-        group.Scales1 = scales + (RowNumber(index + 1) * blocks);
-        group.Scales2 = scales + (RowNumber(index + 2) * blocks);
-        group.Scales3 = scales + (RowNumber(index + 3) * blocks);
+        nint block = column / WeightMatrix.BlockSize;
+        group.Scales0 = Scales(index, block);
+        group.Scales1 = Scales(index + 1, block);
+        group.Scales2 = Scales(index + 2, block);
+        group.Scales3 = Scales(index + 3, block);
         return group;
     }
 
@@ -79,7 +78,15 @@ internal readonly unsafe struct RowSource
         group.Next1 = Row(next + 1) + offset;
         group.Next2 = Row(next + 2) + offset;
         group.Next3 = Row(next + 3) + offset;
+        if (_scales == null) return;
+        nint block = nextColumn / WeightMatrix.BlockSize;
+        group.NextScales0 = Scales(next, block);
+        group.NextScales1 = Scales(next + 1, block);
+        group.NextScales2 = Scales(next + 2, block);
+        group.NextScales3 = Scales(next + 3, block);
     }
+
+    private ushort* Scales(long index, nint block) => _scales + (RowNumber(index) * (Columns / WeightMatrix.BlockSize)) + block;
 
     private long RowNumber(long index)
     {
