@@ -35,7 +35,8 @@ internal unsafe struct DecodeRows
         Place place = new() { Run = runs + part.Run, Row = part.Skip };
         for (int i = 0; i < places; i++)
         {
-            long end = i + 1 == places ? part.Rows : part.Rows * (i + 1) / places / _share * _share;
+            // Not at equal distances, which may be powers of two: lines of all places would then share a few sets of the caches.
+            long end = i + 1 == places ? part.Rows : (part.Rows * (i + 1) / places / _share * _share) + ((i + 1) * _share / 2);
             place.Left = end - place.PartRow;
             _places[i] = place;
             place.Skip(place.Left);
