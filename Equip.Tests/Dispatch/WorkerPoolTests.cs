@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Equip.Kernels.Dispatch;
 
 namespace Equip.Tests.Dispatch;
@@ -59,6 +60,33 @@ internal sealed unsafe class WorkerPoolTests
             fixed (int* p = counts) pool.Run(new Count { Counts = p }, 8);
             Assert.That(counts, Is.All.EqualTo(round));
         }
+    }
+
+    // A join that only spins waits for a time slice, some milliseconds, whenever its worker is not running.
+    [Test]
+    public void Run_OthersKeepEveryCoreBusy_DoesNotWaitForTimeSlices()
+    {
+        using WorkerPool pool = new(2);
+        bool stop = false;
+        Thread[] others = [.. Enumerable.Range(0, Environment.ProcessorCount).Select(_ => new Thread(() => { while (!Volatile.Read(ref stop)) { } }))];
+        foreach (Thread other in others) other.Start();
+        int[] counts = new int[8];
+        List<double> milliseconds = [];
+        fixed (int* p = counts)
+        {
+            for (int round = 0; round < 301; round++)
+            {
+                long start = Stopwatch.GetTimestamp();
+                pool.Run(new Count { Counts = p }, counts.Length);
+                milliseconds.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+            }
+        }
+
+        Volatile.Write(ref stop, true);
+        foreach (Thread other in others) other.Join();
+        milliseconds.Sort();
+        Assert.That(counts, Is.All.EqualTo(301));
+        Assert.That(milliseconds[150], Is.LessThan(1), "median of 301 runs, ms");
     }
 
     [Test]
