@@ -16,9 +16,10 @@ namespace Equip.Model.Pruning;
 /// </summary>
 internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeights weights, ChannelOptions options, int seed) : BlockChannels(block, weights)
 {
-    private int[] _computed = [];       // retained, then candidates, both ascending
+    // All lists ascend: neighbouring rows are read half as fast again as scattered ones.
+    private int[] _computed = [];       // retained and candidates
+    private int[] _candidates = [];     // where the candidates stand in it
     private float[] _candidateNorms = [];
-    private int _retained;
     private int _choose;
 
     /// <summary>The row of `equip info --policies`.</summary>
@@ -42,27 +43,18 @@ internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeigh
         MultiplyRows(context, Block.Gate, Block.GateBias, _computed, input, gate);
         MultiplyRows(context, Block.Up, Block.UpBias, _computed, input, up);
         SwiGlu.Multiply(context, gate, up, gate);
-        if (_retained + _choose == _computed.Length)
+        if (_choose == _candidates.Length)
         {
             ProjectDown(context, _computed, gate, output, accumulate);
             return;
         }
 
-        Span<float> scores = scratch.Scores.AsSpan(0, _candidateNorms.Length);
-        Score(gate[_retained..], _candidateNorms, scores);
+        Span<float> scores = scratch.Scores.AsSpan(0, _candidates.Length);
+        for (int i = 0; i < scores.Length; i++) scores[i] = Math.Abs(gate[_candidates[i]]) * _candidateNorms[i];
         Span<int> chosen = scratch.Chosen.AsSpan(0, _choose);
         TopK.Select(scores, chosen);
-
-        // The channels that are read: the retained, which stand where they are, and the chosen moved up behind them.
-        Span<int> list = scratch.List.AsSpan(0, _retained + _choose);
-        _computed.AsSpan(0, _retained).CopyTo(list);
-        for (int i = 0; i < chosen.Length; i++)
-        {
-            list[_retained + i] = _computed[_retained + chosen[i]];
-            gate[_retained + i] = gate[_retained + chosen[i]];
-        }
-
-        ProjectDown(context, list, gate[..list.Length], output, accumulate);
+        int count = Drop(chosen, gate, scratch.List);
+        ProjectDown(context, scratch.List.AsSpan(0, count), gate[..count], output, accumulate);
     }
 
     protected override void Choose(ChannelStatistics seen, int draw)
@@ -70,24 +62,24 @@ internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeigh
         float[] ranks = Rank(seen, draw);
         double gamma = options.Method switch { ChannelMethod.Oracle => 1, ChannelMethod.Pop => options.Gamma, _ => 0 };
         int kept = Count(1 - options.Ratio);
-        _retained = options.Method == ChannelMethod.Oracle ? 0 : Math.Clamp(Count(1 - options.Ratio - (gamma / 2)), 0, kept);
-        int candidates = Math.Clamp((int)Math.Floor((gamma * Channels) + 0.5), kept - _retained, Channels - _retained);
-        _choose = kept - _retained;
+        int retained = options.Method == ChannelMethod.Oracle ? 0 : Math.Clamp(Count(1 - options.Ratio - (gamma / 2)), 0, kept);
+        int candidates = Math.Clamp((int)Math.Floor((gamma * Channels) + 0.5), kept - retained, Channels - retained);
+        _choose = kept - retained;
 
-        // The best, and behind them what is only among the best of more.
-        _computed = new int[_retained + candidates];
-        Span<int> retained = _computed.AsSpan(0, _retained);
-        TopK.Select(ranks, retained);
-        int[] computed = new int[_computed.Length];
-        TopK.Select(ranks, computed);
-        int next = 0, end = _retained;
-        foreach (int channel in computed)
+        // The best, and among the best of more the others.
+        int[] best = new int[retained];
+        _computed = new int[retained + candidates];
+        TopK.Select(ranks, best);
+        TopK.Select(ranks, _computed);
+        _candidates = new int[candidates];
+        int next = 0, candidate = 0;
+        for (int i = 0; i < _computed.Length; i++)
         {
-            if (next < _retained && retained[next] == channel) next++;
-            else _computed[end++] = channel;
+            if (next < retained && best[next] == _computed[i]) next++;
+            else _candidates[candidate++] = i;
         }
 
-        _candidateNorms = [.. _computed.Skip(_retained).Select(channel => Weights.DownNorms[channel])];
+        _candidateNorms = [.. _candidates.Select(i => Weights.DownNorms[_computed[i]])];
     }
 
     private float[] Rank(ChannelStatistics seen, int draw)
@@ -97,5 +89,26 @@ internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeigh
         for (int k = 0; k < ranks.Length; k++)
             ranks[k] = options.Method == ChannelMethod.Random ? random.NextSingle() : (float)(Weights.DownNorms[k] * seen.ProductNorm(k));
         return ranks;
+    }
+
+    /// <summary>Moves what is retained or chosen together; lists its channels and returns how many.</summary>
+    private int Drop(ReadOnlySpan<int> chosen, Span<float> product, int[] list)
+    {
+        int count = 0, candidate = 0, taken = 0;
+        for (int i = 0; i < _computed.Length; i++)
+        {
+            if (candidate < _candidates.Length && _candidates[candidate] == i)
+            {
+                bool take = taken < chosen.Length && chosen[taken] == candidate;
+                candidate++;
+                if (!take) continue;
+                taken++;
+            }
+
+            list[count] = _computed[i];
+            product[count++] = product[i];
+        }
+
+        return count;
     }
 }
