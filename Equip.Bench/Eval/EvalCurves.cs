@@ -52,18 +52,19 @@ internal static class EvalCurves
         var groups = pruned.GroupBy(record => string.Join('\n', settings.Select(column => EvalSeries.Text(record, column.Name)))).ToArray();
         Column[] telling = [.. settings.Where(column => groups.Select(group => EvalSeries.Text(group.First(), column.Name)).Distinct().Count() > 1)];
         List<Curve> curves = [.. groups.Select(group => new Curve(Label(group.First()), [.. group.Select(Point).OrderBy(point => point.X)]))];
-        double least = Math.Floor(curves.Min(curve => curve.Points[0].X) / 10) * 10;
+        // Shares can be over 100: 8-bit weights are less than their 16-bit transposed copies.
+        double least = Math.Min(90, Math.Floor(curves.Min(curve => curve.Points[0].X) / 10) * 10), most = Math.Max(100, Math.Ceiling(curves.Max(curve => curve.Points[^1].X) / 10) * 10);
         if (records.FirstOrDefault(record => record["perplexity"] is not null && record["channels"] is null && record["filter"] is null) is { } whole)
         {
             double value = ValueOf(whole);
             string note = EvalSeries.Format(EvalTask.Perplexity, value);
-            curves.Add(new Curve("no channel left out", [(least, value, note), (100, value, note)]));
+            curves.Add(new Curve("no channel left out", [(least, value, note), (most, value, note)]));
         }
 
         double[] values = [.. curves.SelectMany(curve => curve.Points).Select(point => point.Value)];
         return new CurveFigure("perplexity over bytes of the feed-forward blocks read per token", "percent of what the whole blocks take", curves)
         {
-            Marks = [.. Enumerable.Range(0, 1 + (int)Math.Round((100 - least) / 10)).Select(i => least + (10 * i))],
+            Marks = [.. Enumerable.Range(0, 1 + (int)Math.Round((most - least) / 10)).Select(i => least + (10 * i))],
             Unit = " %",
             Levels = CurveFigure.LogLevelsOf(values.Min(), values.Max()),
             LogY = true,

@@ -98,7 +98,7 @@ internal sealed class SuiteRun(SuitePlan plan, KernelContext context) : IDisposa
             Step = Ratio(inPlace.StepSeconds, over.StepSeconds, (weightBytes + many) / (weightBytes + few)),
             Cache = cache,
             InPlaceRate = few / (cache.InPlaceMs * 1e-3),
-            ExtraRate = (many - few) / ((cache.OverMs - cache.InPlaceMs) * 1e-3),
+            ExtraRate = many == few ? null : (many - few) / ((cache.OverMs - cache.InPlaceMs) * 1e-3),
             MemoryRate = memory,
             EvictionShare = Statistics.Median(evicting.EvictionSeconds.Zip(evicting.StepSeconds, (part, whole) => part / whole)),
             Turns = inPlace.StepSeconds.Count,

@@ -2,7 +2,7 @@ namespace Equip.Kernels.Attention;
 
 /// <summary>
 /// Consecutive live rows of one KV head, attended with one rotated copy of its group's queries. A contiguous cache is one
-/// run; sinks and window are two; a page is one.
+/// run; sinks and window are two; pages that lie end to end are one.
 /// </summary>
 public unsafe struct AttentionRun
 {

@@ -115,7 +115,12 @@ public abstract class CacheStrategy(int budget = int.MaxValue)
         for (int page = first / pageTokens, start = page * pageTokens; page < pages.Length && start < end; page++, start += pageTokens)
         {
             int from = Math.Max(first, start), tokens = Math.Min(end, start + live[page]) - from;
-            if (tokens <= 0) continue;
+            if (tokens <= 0)
+            {
+                behind = null;
+                continue;
+            }
+
             byte* keys = (byte*)pages[page] + ((long)(from - start) * rowBytes);
             // Only behind a full page: then V rows, and all that goes by slot, follow as well.
             if (keys == behind) runs[written - 1].Tokens += tokens;

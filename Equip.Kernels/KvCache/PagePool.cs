@@ -17,7 +17,7 @@ public sealed unsafe class PagePool : IDisposable
     private readonly int _slabPages;
     private readonly List<nint> _slabs = [];
 
-    // The next to be rented on top; of a new slab, and of a cache given back whole, in ascending order.
+    // The next to be rented on top; of a new slab, and of a head given back whole, in ascending order.
     private readonly Stack<nint> _free = new();
     private int _rented;
 

@@ -27,11 +27,11 @@ internal sealed class OnlineQuantile(double rate, double eta)
     /// <summary>The threshold; not a number before the first <see cref="Picks"/>.</summary>
     public double Threshold { get; private set; } = double.NaN;
 
-    /// <summary>Adds a value to the sample; after the start it only moves the threshold.</summary>
+    /// <summary>Adds a value to the sample; after the start it only moves the threshold, unless it is not a number.</summary>
     public void Observe(double value)
     {
         if (double.IsNaN(Threshold)) _sample.Add(value);
-        else _ = Exceeds(value);
+        else if (!double.IsNaN(value)) _ = Exceeds(value);
     }
 
     /// <summary>Whether a value is picked. One that is not a number is not, and moves nothing.</summary>

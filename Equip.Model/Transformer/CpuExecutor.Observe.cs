@@ -24,6 +24,7 @@ public sealed unsafe partial class CpuExecutor
         if ((long)chunks * stride > ObservedAlone) Context.Pool.Run(_observe, chunks);
         else
             for (int chunk = 0; chunk < chunks; chunk++) _observe.Execute(chunk, 0);
+        _observe.Release(sequences.Length);
         _evictionTicks += Stopwatch.GetTimestamp() - start;
     }
 
@@ -57,6 +58,8 @@ public sealed unsafe partial class CpuExecutor
             if (_sequences.Length < sequences.Length) Array.Resize(ref _sequences, sequences.Length);
             sequences.CopyTo(_sequences);
         }
+
+        public void Release(int sequences) => Array.Clear(_sequences, 0, sequences);
 
         public void Execute(int chunk, int worker)
         {

@@ -117,6 +117,19 @@ internal sealed unsafe class HeadCacheTests
         AssertCovers(head, strategy, sinks == 0 ? 2 : 3);
     }
 
+    [Test]
+    public void WriteRuns_EmptyPageBetweenNeighbours_KeepsSlotsApart()
+    {
+        using PagePool pool = new(8, HeadDim, DataType.F32);
+        using HeadCache first = Filled(pool, 1), second = Filled(pool, 1);
+        first.Clear();
+        second.Clear();
+        using HeadCache head = Filled(pool, 24);
+        Assert.That((int)((nint)head.Key(16) - (nint)head.Key(0)), Is.EqualTo(8 * head.RowBytes), "pages 0 and 2 are neighbours");
+        head.ClearPage(1);
+        AssertCovers(head, new OriginalPositions(), 2);
+    }
+
     // Every live row once, by address, with the weights of its own slot.
     private static void AssertCovers(HeadCache head, CacheStrategy strategy, int expected)
     {
