@@ -7,7 +7,8 @@ namespace Equip.Kernels.KvCache;
 /// <summary>
 /// Pages of K and V rows, shared by the heads, layers and sequences of one executor. A page is K rows <c>[pageTokens, headDim]</c> and,
 /// <see cref="ValueOffset"/> bytes further, V rows <c>[pageTokens, headDim]</c>. Small pages come from slabs, all K rows of which precede its V
-/// rows: pages that are rented one after the other mostly lie end to end, and attention reads them as one run. One thread at a time.
+/// rows: pages that are rented one after the other mostly lie end to end, and attention reads them as one run. Baselines write the heads of a
+/// layer on several threads, so renting and giving back may come from any of them; the rest is for one thread at a time.
 /// </summary>
 public sealed unsafe class PagePool : IDisposable
 {
@@ -64,9 +65,12 @@ public sealed unsafe class PagePool : IDisposable
     /// <exception cref="OutOfMemoryException">The system has no more memory; nothing was taken.</exception>
     internal byte* Rent()
     {
-        Reserve(1);
-        _rented++;
-        return (byte*)_free.Pop();
+        lock (_free)
+        {
+            Reserve(1);
+            _rented++;
+            return (byte*)_free.Pop();
+        }
     }
 
     /// <summary>Sees to it that the next <paramref name="pages"/> pages can be had.</summary>
@@ -84,8 +88,11 @@ public sealed unsafe class PagePool : IDisposable
     /// <summary>Gives a page back.</summary>
     internal void Return(byte* page)
     {
-        _free.Push((nint)page);
-        _rented--;
+        lock (_free)
+        {
+            _free.Push((nint)page);
+            _rented--;
+        }
     }
 
     /// <summary>Returns slabs that hold no rented page to the system.</summary>

@@ -76,4 +76,24 @@ internal sealed unsafe class PoolAccountingTests
 
         Assert.That(pool.RentedBytes, Is.EqualTo(live * pool.PageBytes));
     }
+
+    // The baselines write the heads of a layer on several threads.
+    [Test]
+    public void Write_HeadsOnSeveralThreads_NoTwoShareAPage()
+    {
+        using PagePool pool = new(4, 16, DataType.F32);
+        HeadCache[] heads = [.. Enumerable.Range(0, 64).Select(_ => new HeadCache(pool))];
+        float[] row = new float[16];
+        Parallel.For(0, heads.Length, new ParallelOptions { MaxDegreeOfParallelism = 8 }, head =>
+        {
+            for (int token = 0; token < 40; token++) heads[head].Write(Isa.Scalar, heads[head].NextFreeSlot(), row, row, token, token);
+        });
+        nint[] pages = [.. heads.SelectMany(head => Enumerable.Range(0, 10).Select(page => Row(head, page * 4)))];
+        Assert.That(pages, Is.Unique);
+        Assert.That(pool.RentedBytes, Is.EqualTo(640 * pool.PageBytes));
+        foreach (HeadCache head in heads) head.Dispose();
+        Assert.That(pool.RentedBytes, Is.Zero);
+
+        static unsafe nint Row(HeadCache head, int slot) => (nint)head.Key(slot);
+    }
 }
