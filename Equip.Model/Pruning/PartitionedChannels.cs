@@ -16,7 +16,7 @@ namespace Equip.Model.Pruning;
 /// </summary>
 internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeights weights, ChannelOptions options, int seed) : BlockChannels(block, weights)
 {
-    // All lists ascend: neighbouring rows are read half as fast again as scattered ones.
+    // All lists ascend: a row between its neighbours is read faster than one alone.
     private int[] _computed = [];       // retained and candidates
     private int[] _candidates = [];     // where the candidates stand in it
     private float[] _candidateNorms = [];
