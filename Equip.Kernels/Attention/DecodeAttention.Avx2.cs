@@ -342,7 +342,12 @@ public static partial class DecodeAttention
                 }
                 else
                 {
-                    for (nint i = t; i < t + 4; i++) AddRow<THeads, TLoad>(rows, i, offset, probabilities, ref seen, ref a0, ref a1, ref a2, ref a3);
+                    byte** four = rows + t;
+                    float* weights = probabilities + t;
+                    AddRow<THeads, TLoad>(four, 0, offset, weights, ref seen, ref a0, ref a1, ref a2, ref a3);
+                    AddRow<THeads, TLoad>(four, 1, offset, weights, ref seen, ref a0, ref a1, ref a2, ref a3);
+                    AddRow<THeads, TLoad>(four, 2, offset, weights, ref seen, ref a0, ref a1, ref a2, ref a3);
+                    AddRow<THeads, TLoad>(four, 3, offset, weights, ref seen, ref a0, ref a1, ref a2, ref a3);
                 }
             }
 

@@ -27,7 +27,8 @@ internal readonly unsafe struct AttendJob<TKeys, TPath> : IParallelJob
     }
 
     // The next block is scored between a block's softmax and its values, so that each step starts while the one before, which it does
-    // not depend on, drains. While K, or V, of a block is read, that of the block that follows is fetched.
+    // not depend on, drains. While rows are read, those that are read next are fetched: further ahead they would leave the first-level
+    // cache again, and what comes back from the second-level cache waits for the lines on their way from memory.
     [SkipLocalsInit]
     private void Attend(int part, in DecodeWorker memory)
     {
@@ -37,15 +38,14 @@ internal readonly unsafe struct AttendJob<TKeys, TPath> : IParallelJob
         float* scores = memory.Scores, nextScores = memory.NextScores, prepared = null;
         rows.Next(block);
         rows.Next(next);
-        Score(block, new DecodeAhead(next->Keys, next->Count, Call.RowBytes, memory.Ahead), memory, ref prepared, scores);
+        Score(block, KeysAhead(next, block, memory), memory, ref prepared, scores);
         while (block->Count > 0)
         {
             rows.Next(afterNext);
             if (Call.KeepsScores) Keep(part, block, scores);
             TPath.Softmax(scores, block->Count, Call.Group, memory.Max, memory.Sum, memory.Rescale);
-            Score(next, new DecodeAhead(afterNext->Keys, afterNext->Count, Call.RowBytes, memory.Ahead), memory, ref prepared, nextScores);
-            DecodeAhead values = new(next->Values, next->Count, Call.RowBytes, memory.Ahead);
-            TPath.Accumulate((byte**)block->Values, values, block->Count, scores, memory.Rescale, Call.Group, Call.HeadDim, memory.Values);
+            Score(next, new DecodeAhead(block->Values, block->Count, Call.RowBytes, memory.Ahead), memory, ref prepared, nextScores);
+            TPath.Accumulate((byte**)block->Values, KeysAhead(afterNext, next, memory), block->Count, scores, memory.Rescale, Call.Group, Call.HeadDim, memory.Values);
             DecodeBlock* done = block;
             block = next;
             next = afterNext;
@@ -55,6 +55,10 @@ internal readonly unsafe struct AttendJob<TKeys, TPath> : IParallelJob
             nextScores = spent;
         }
     }
+
+    // After the last K rows the last V rows are read next.
+    private DecodeAhead KeysAhead(DecodeBlock* keys, DecodeBlock* values, in DecodeWorker memory)
+        => keys->Count > 0 ? new(keys->Keys, keys->Count, Call.RowBytes, memory.Ahead) : new(values->Values, values->Count, Call.RowBytes, memory.Ahead);
 
     // Neighbouring pieces with the same queries are scored together.
     private void Score(DecodeBlock* block, in DecodeAhead ahead, in DecodeWorker memory, ref float* prepared, float* scores)
