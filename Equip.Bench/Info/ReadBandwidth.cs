@@ -8,14 +8,18 @@ namespace Equip.Bench.Info;
 
 /// <summary>
 /// Read bandwidth over a buffer: every thread reads four places of its part in turns, as one sequential stream a core leaves
-/// much of memory's bandwidth unused. The ceiling to hold weights/s and attention against.
+/// much of memory's bandwidth unused, and asks for what comes next at the distance that serves this machine best. The ceiling to hold weights/s and attention against.
 /// </summary>
 internal sealed unsafe class ReadBandwidth : IDisposable
 {
     private const int Passes = 20, Streams = 4;
 
-    // Words (2 KiB): the hardware's own prefetchers do not run that far ahead on every part.
-    private const int Ahead = 256;
+    // Passes over the buffer for each distance that is tried.
+    private const int Trials = 3;
+
+    // Words (512 bytes, 2 KiB): on some parts it is best to let the hardware's own prefetchers stay in front, on others they do not run that
+    // far ahead.
+    private static readonly int[] _distances = [64, 256];
 
     // One chunk a thread would leave a slow core behind; many small ones would break up the streams.
     private const int ChunksPerThread = 8;
@@ -24,6 +28,7 @@ internal sealed unsafe class ReadBandwidth : IDisposable
     private readonly NativeBuffer _sums;
     private readonly int _chunks;
     private readonly long _words;
+    private int _ahead;
 
     /// <summary>Makes a buffer.</summary>
     /// <param name="bytes">Its size, rounded to whole vectors of every stream; far above the caches for memory's bandwidth.</param>
@@ -54,7 +59,13 @@ internal sealed unsafe class ReadBandwidth : IDisposable
     /// <returns>Bytes a second.</returns>
     public double Sample(WorkerPool pool, double seconds)
     {
-        ReadJob job = new() { Data = (long*)_buffer.Pointer, Words = _words, Sums = (long*)_sums.Pointer };
+        if (_ahead == 0) _ahead = _distances.MaxBy(distance => Enumerable.Range(0, Trials).Max(_ => Read(pool, 0, distance)));
+        return Read(pool, seconds, _ahead);
+    }
+
+    private double Read(WorkerPool pool, double seconds, int ahead)
+    {
+        ReadJob job = new() { Data = (long*)_buffer.Pointer, Words = _words, Ahead = ahead, Sums = (long*)_sums.Pointer };
         long start = Stopwatch.GetTimestamp(), passes = 0;
         double elapsed;
         do
@@ -83,6 +94,7 @@ internal sealed unsafe class ReadBandwidth : IDisposable
     {
         public long* Data, Sums;
         public long Words;
+        public int Ahead;
 
         public readonly void Execute(int chunk, int worker)
         {

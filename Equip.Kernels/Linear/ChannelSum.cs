@@ -73,24 +73,25 @@ internal static unsafe class ChannelSum
         public readonly void Execute(int chunk, int worker)
         {
             int part = chunk / Blocks, block = chunk % Blocks;
-            long first = (long)Rows.Count * part / Parts, end = (long)Rows.Count * (part + 1) / Parts;
+            RowRange range = new((long)Rows.Count * part / Parts, (long)Rows.Count * (part + 1) / Parts);
             nint column = (nint)block * BlockColumns, columns = Math.Min(BlockColumns, Rows.Columns - column);
             float* sums = Sums + ((long)chunk * BlockColumns);
-            if (AddRows<Count0>(first, end, column, columns, sums)) AddRows<Count1>(first, end, column, columns, sums);
+            if (AddRows<Count0>(range, column, columns, sums)) AddRows<Count1>(range, column, columns, sums);
         }
 
-        private readonly bool AddRows<TExact>(long first, long end, nint column, nint columns, float* sums)
+        private readonly bool AddRows<TExact>(in RowRange range, nint column, nint columns, float* sums)
             where TExact : struct, ICount
         {
             new Span<float>(sums, (int)columns).Clear();
             nint whole = columns / ChannelRows<TLanes, TVector, TWeights>.Step * ChannelRows<TLanes, TVector, TWeights>.Step;
             bool unusual = false;
-            for (long row = first; row < end; row += RowGroup.Rows)
+            float* factors = stackalloc float[RowGroup.Rows];
+            for (long row = range.First; row < range.FirstQuarterEnd; row++)
             {
-                RowGroup group = Rows.Group(row, column);
-                Rows.StreamAhead(ref group, whole, row + RowGroup.Rows, column);
-                int count = (int)Math.Min(RowGroup.Rows, end - row);
-                float* factors = Activations + row;
+                RowGroup group = Rows.Group(row, range.Quarter, column);
+                Rows.StreamAhead(ref group, whole, range.After(row), range.Quarter, column);
+                int count = range.Count(row);
+                for (int i = 0; i < count; i++) factors[i] = Activations[row + (i * range.Quarter)];
                 unusual |= count switch
                 {
                     1 => ChannelRows<TLanes, TVector, TWeights>.Add<Count1, TExact>(in group, factors, whole, sums),
@@ -100,7 +101,7 @@ internal static unsafe class ChannelSum
                 };
                 for (int i = 0; i < count && whole < columns; i++)
                 {
-                    for (nint c = whole; c < columns; c++) sums[c] += factors[i] * TWeights.At(Rows.Row(row + i), column + c);
+                    for (nint c = whole; c < columns; c++) sums[c] += factors[i] * TWeights.At(Rows.Row(row + (i * range.Quarter)), column + c);
                 }
             }
 

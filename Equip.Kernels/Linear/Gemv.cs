@@ -63,20 +63,21 @@ internal static unsafe class Gemv
         public readonly void Execute(int chunk, int worker)
         {
             float* sums = stackalloc float[RowGroup.Rows];
-            long first = chunk * Rows.ChunkRows, end = Math.Min(first + Rows.ChunkRows, Rows.Count);
-            for (long row = first; row < end; row += RowGroup.Rows)
+            RowRange range = Rows.Range(chunk);
+            for (long row = range.First; row < range.FirstQuarterEnd; row++)
             {
-                RowGroup group = Rows.Group(row, 0);
-                Rows.StreamAhead(ref group, Whole, row + RowGroup.Rows, 0);
+                RowGroup group = Rows.Group(row, range.Quarter, 0);
+                Rows.StreamAhead(ref group, Whole, range.After(row), range.Quarter, 0);
                 TKernel.Run<Count1>(in group, Packed, Whole, sums);
-                for (long i = row; i < Math.Min(row + RowGroup.Rows, end); i++)
-                {
-                    float sum = sums[i - row];
-                    if (Whole < Rows.Columns) sum += TKernel.Tail(Rows.Row(i), Input, Whole, Rows.Columns);
-                    if (Bias != null) sum += Bias[i];
-                    Output[i] = Accumulate ? Output[i] + sum : sum;
-                }
+                for (int i = 0; i < range.Count(row); i++) Finish(row + (i * range.Quarter), sums[i]);
             }
+        }
+
+        private readonly void Finish(long row, float sum)
+        {
+            if (Whole < Rows.Columns) sum += TKernel.Tail(Rows.Row(row), Input, Whole, Rows.Columns);
+            if (Bias != null) sum += Bias[row];
+            Output[row] = Accumulate ? Output[row] + sum : sum;
         }
     }
 }

@@ -1,5 +1,23 @@
 namespace Equip.Kernels.Linear;
 
+/// <summary>
+/// Rows [First, End), multiplied four at a time: one from each quarter, so that memory is read at four distant places, each of which goes on
+/// without a break from row to row. Four neighbours would be a single stream of which every row is a short piece.
+/// </summary>
+internal readonly struct RowRange(long first, long end)
+{
+    public readonly long First = first, End = end, Quarter = (end - first + RowGroup.Rows - 1) / RowGroup.Rows;
+
+    /// <summary>Where the first row of a group ends; group g is rows First + g + i Quarter.</summary>
+    public long FirstQuarterEnd => First + Quarter;
+
+    /// <summary>Rows of the group that starts at <paramref name="row"/>: the last quarter may be shorter.</summary>
+    public int Count(long row) => (int)Math.Min(RowGroup.Rows, (End - row + Quarter - 1) / Quarter);
+
+    /// <summary>The first row of the group after the one that starts at <paramref name="row"/>, at last of the range that follows.</summary>
+    public long After(long row) => row + 1 < FirstQuarterEnd ? row + 1 : End;
+}
+
 /// <summary>Four rows to multiply, and what to prefetch meanwhile.</summary>
 internal unsafe struct RowGroup
 {

@@ -1,4 +1,5 @@
 using Equip.Kernels.Dispatch;
+using Equip.Kernels.Memory;
 using Equip.Kernels.Numerics;
 
 namespace Equip.Kernels.Linear;
@@ -7,13 +8,10 @@ namespace Equip.Kernels.Linear;
 internal readonly unsafe struct RowSource
 {
     /// <summary>Bytes of weights in a chunk, about: a few us of work, hundreds of times the price of claiming a chunk.</summary>
-    private const int ChunkBytes = 64 << 10;
-
-    /// <summary>How far ahead of the arithmetic memory is read, in bytes of each of the four rows.</summary>
-    private const int AheadBytes = 2048;
+    private const int ChunkBytes = 128 << 10;
 
     // Read-ahead turns to the next rows at a multiple of this many columns, which the steps of all kernels divide.
-    private const int SplitColumns = 256;
+    private const int SplitColumns = 64;
 
     private readonly byte* _data;
     private readonly ushort* _scales;
@@ -47,17 +45,20 @@ internal readonly unsafe struct RowSource
     /// <summary>The <paramref name="index"/>-th row; behind the last one, the last one.</summary>
     public byte* Row(long index) => _data + (RowNumber(index) * Columns * _size);
 
-    /// <summary>Four rows from <paramref name="index"/> on, from <paramref name="column"/> on; the last row stands in for missing ones.</summary>
-    public RowGroup Group(long index, nint column)
+    /// <summary>The rows of a chunk.</summary>
+    public RowRange Range(int chunk) => new(chunk * ChunkRows, Math.Min((chunk + 1) * ChunkRows, Count));
+
+    /// <summary>Row <paramref name="index"/> and those one, two and three <paramref name="quarter"/>s on, from <paramref name="column"/> on; the last row stands in for missing ones.</summary>
+    public RowGroup Group(long index, long quarter, nint column)
     {
         nint offset = column * _size;
-        RowGroup group = new() { Row0 = Row(index) + offset, Row1 = Row(index + 1) + offset, Row2 = Row(index + 2) + offset, Row3 = Row(index + 3) + offset };
+        RowGroup group = new() { Row0 = Row(index) + offset, Row1 = Row(index + quarter) + offset, Row2 = Row(index + (2 * quarter)) + offset, Row3 = Row(index + (3 * quarter)) + offset };
         if (_scales == null) return group;
         nint block = column / WeightMatrix.BlockSize;
         group.Scales0 = Scales(index, block);
-        group.Scales1 = Scales(index + 1, block);
-        group.Scales2 = Scales(index + 2, block);
-        group.Scales3 = Scales(index + 3, block);
+        group.Scales1 = Scales(index + quarter, block);
+        group.Scales2 = Scales(index + (2 * quarter), block);
+        group.Scales3 = Scales(index + (3 * quarter), block);
         return group;
     }
 
@@ -65,25 +66,26 @@ internal readonly unsafe struct RowSource
     /// <param name="group">The rows.</param>
     /// <param name="columns">Columns that will be multiplied.</param>
     /// <param name="next">The first of the next four rows.</param>
+    /// <param name="quarter">From each of them to the one after.</param>
     /// <param name="nextColumn">Where they start.</param>
-    public void StreamAhead(ref RowGroup group, nint columns, long next, nint nextColumn)
+    public void StreamAhead(ref RowGroup group, nint columns, long next, long quarter, nint nextColumn)
     {
-        group.Split = Math.Max(0, columns - (AheadBytes / _size)) / SplitColumns * SplitColumns;
-        group.Ahead0 = group.Row0 + AheadBytes;
-        group.Ahead1 = group.Row1 + AheadBytes;
-        group.Ahead2 = group.Row2 + AheadBytes;
-        group.Ahead3 = group.Row3 + AheadBytes;
-        nint offset = (nextColumn - group.Split) * _size;
-        group.Next0 = Row(next) + offset;
-        group.Next1 = Row(next + 1) + offset;
-        group.Next2 = Row(next + 2) + offset;
-        group.Next3 = Row(next + 3) + offset;
-        if (_scales == null) return;
-        nint block = nextColumn / WeightMatrix.BlockSize;
-        group.NextScales0 = Scales(next, block);
-        group.NextScales1 = Scales(next + 1, block);
-        group.NextScales2 = Scales(next + 2, block);
-        group.NextScales3 = Scales(next + 3, block);
+        int ahead = ReadAhead.Bytes;
+        group.Split = Math.Max(0, columns - (ahead / _size)) / SplitColumns * SplitColumns;
+        group.Ahead0 = group.Row0 + ahead;
+        group.Ahead1 = group.Row1 + ahead;
+        group.Ahead2 = group.Row2 + ahead;
+        group.Ahead3 = group.Row3 + ahead;
+        RowGroup after = Group(next, quarter, nextColumn);
+        nint offset = group.Split * _size;
+        group.Next0 = after.Row0 - offset;
+        group.Next1 = after.Row1 - offset;
+        group.Next2 = after.Row2 - offset;
+        group.Next3 = after.Row3 - offset;
+        group.NextScales0 = after.Scales0;
+        group.NextScales1 = after.Scales1;
+        group.NextScales2 = after.Scales2;
+        group.NextScales3 = after.Scales3;
     }
 
     private ushort* Scales(long index, nint block) => _scales + (RowNumber(index) * (Columns / WeightMatrix.BlockSize)) + block;

@@ -84,22 +84,22 @@ internal static unsafe class SkinnyGemm
 
         public readonly void Execute(int chunk, int worker)
         {
-            long first = chunk * Rows.ChunkRows, end = Math.Min(first + Rows.ChunkRows, Rows.Count);
-            for (long row = first; row < end; row++) Begin(row);
+            RowRange range = Rows.Range(chunk);
+            for (long row = range.First; row < range.End; row++) Begin(row);
             for (nint column = 0; column < Whole; column += BlockColumns)
             {
                 nint columns = Math.Min(BlockColumns, Whole - column);
-                for (long row = first; row < end; row += RowGroup.Rows) MultiplyBlock(first, row, end, column, columns);
+                for (long row = range.First; row < range.FirstQuarterEnd; row++) MultiplyBlock(range, row, column, columns);
             }
         }
 
-        private readonly void MultiplyBlock(long first, long row, long end, nint column, nint columns)
+        private readonly void MultiplyBlock(in RowRange range, long row, nint column, nint columns)
         {
-            bool lastRows = row + RowGroup.Rows >= end, lastBlock = column + columns >= Whole;
-            long next = lastRows && !lastBlock ? first : row + RowGroup.Rows;
+            bool lastRows = row + 1 == range.FirstQuarterEnd, lastBlock = column + columns >= Whole;
+            long next = lastRows && !lastBlock ? range.First : range.After(row);
             nint nextColumn = !lastRows ? column : lastBlock ? 0 : column + columns;
-            RowGroup group = Rows.Group(row, column);
-            Rows.StreamAhead(ref group, columns, next, nextColumn);
+            RowGroup group = Rows.Group(row, range.Quarter, column);
+            Rows.StreamAhead(ref group, columns, next, range.Quarter, nextColumn);
             RowGroup own = group;
             byte* inputs = Packed + (column / BlockColumns * Passes * PassBytes);
             float* sums = stackalloc float[RowGroup.Rows * 4];
@@ -114,7 +114,7 @@ internal static unsafe class SkinnyGemm
                 for (int i = 0; i < count; i++)
                 {
                     float* output = Output + ((long)(start + i) * Rows.Count) + row;
-                    for (long r = 0; r < Math.Min(RowGroup.Rows, end - row); r++) output[r] += sums[(i * RowGroup.Rows) + r];
+                    for (int r = 0; r < range.Count(row); r++) output[r * range.Quarter] += sums[(i * RowGroup.Rows) + r];
                 }
             }
         }
