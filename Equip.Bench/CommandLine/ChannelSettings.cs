@@ -12,6 +12,7 @@ internal sealed class ChannelSettings
 
     private readonly ListOption<double> _pop;
     private readonly ListOption<double> _gamma;
+    private readonly ListOption<bool> _copy;
     private readonly ListOption<ChannelMethod> _method;
     private readonly ListOption<double> _share;
     private readonly ListOption<ChannelFactor> _factor;
@@ -24,6 +25,7 @@ internal sealed class ChannelSettings
         bool one = !many;
         _pop = ListOptions.Reals(["--pop"], "POP: share of the feed-forward channels that decode steps leave out; 0 for none.", "0", 0, 0.99, one);
         _gamma = ListOptions.Reals(["--pop-gamma"], "POP: share of the channels that are candidates, chosen anew for every token; at most twice the ratio and twice what is left.", _defaults.Gamma.ToString(CultureInfo.InvariantCulture), 0, 1, one);
+        _copy = ListOptions.Names(["--pop-copy"], "POP: whether a sequence copies the channels that it computes, to read them faster; takes their bytes.", Copies, one);
         _method = ListOptions.Names(["--channels"], "Other ways to choose channels (see 'equip info --policies'), beside --pop; static, random and oracle are controls.", Methods, one);
         _share = ListOptions.Reals(["--channel-share"], "Share of the channels that --channels keeps.", "0.45", 0.01, 1, one);
         _factor = ListOptions.Names(["--channel-factor"], "gate-first: what a channel's gate is weighed by besides down: the size of its up over the prompt, or the norm of its weights.", Factors, one);
@@ -37,6 +39,9 @@ internal sealed class ChannelSettings
         ("static", ChannelMethod.Static), ("random", ChannelMethod.Random), ("oracle", ChannelMethod.Oracle),
     ]);
 
+    /// <summary>Whether POP copies.</summary>
+    public static Choices<bool> Copies { get; } = new([("on", true), ("off", false)]);
+
     /// <summary>The factors.</summary>
     public static Choices<ChannelFactor> Factors { get; } = new([("prompt", ChannelFactor.Prompt), ("weights", ChannelFactor.Weights)]);
 
@@ -44,14 +49,15 @@ internal sealed class ChannelSettings
     public static Choices<bool> Cuts { get; } = new([("top", false), ("threshold", true)]);
 
     /// <summary>Every option.</summary>
-    public IEnumerable<Option> All => [_pop, _gamma, _method, _share, _factor, _cut];
+    public IEnumerable<Option> All => [_pop, _gamma, _copy, _method, _share, _factor, _cut];
 
     /// <summary>Every cache with every choice of channels asked for; all channels come once.</summary>
     public IReadOnlyList<CacheOptions> Expand(ParseResult parsed, IReadOnlyList<CacheOptions> caches)
     {
         IEnumerable<ChannelOptions?> pop = from ratio in _pop.Values(parsed)
                                            from gamma in _gamma.Values(parsed)
-                                           select ratio == 0 ? null : new ChannelOptions { Method = ChannelMethod.Pop, Ratio = ratio, Gamma = gamma };
+                                           from copies in _copy.Values(parsed)
+                                           select ratio == 0 ? null : new ChannelOptions { Method = ChannelMethod.Pop, Ratio = ratio, Gamma = gamma, Copies = copies };
         IEnumerable<ChannelOptions?> others = from method in _method.Values(parsed)
                                               from share in _share.Values(parsed)
                                               from factor in _factor.Values(parsed)

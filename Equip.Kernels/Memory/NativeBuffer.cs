@@ -8,6 +8,9 @@ public sealed unsafe class NativeBuffer : IDisposable
     /// <summary>The alignment of every buffer, in bytes.</summary>
     public const int Alignment = 64;
 
+    // Large pages are asked for from here on: the last one may be used in part only.
+    private const long Large = 4L * HugePages.Bytes;
+
     private void* _pointer;
 
     /// <summary>Allocates <paramref name="bytes"/> (contents undefined unless <paramref name="zeroed"/>).</summary>
@@ -16,7 +19,8 @@ public sealed unsafe class NativeBuffer : IDisposable
     public NativeBuffer(long bytes, bool zeroed = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
-        _pointer = NativeMemory.AlignedAlloc(checked((nuint)Math.Max(bytes, 1)), Alignment);
+        _pointer = NativeMemory.AlignedAlloc(checked((nuint)Math.Max(bytes, 1)), bytes >= Large ? (nuint)HugePages.Bytes : Alignment);
+        if (bytes >= Large) HugePages.Advise(_pointer, (nuint)bytes);
         Length = bytes;
         if (bytes > 0) GC.AddMemoryPressure(bytes);
         if (zeroed) NativeMemory.Clear(_pointer, (nuint)bytes);

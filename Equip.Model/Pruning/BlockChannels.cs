@@ -11,7 +11,7 @@ namespace Equip.Model.Pruning;
 /// prompt, an expert that no prompt token was routed to) is computed whole once, and that token is scored as the prompt's
 /// would have been [GUESS: the papers always have a prompt].
 /// </summary>
-internal abstract class BlockChannels
+internal abstract class BlockChannels : IDisposable
 {
     private readonly ChannelStatistics _seen;
     private int _draw;
@@ -42,12 +42,13 @@ internal abstract class BlockChannels
     public void Observe(ReadOnlySpan<float> product, ReadOnlySpan<float> up, int rows) => _seen.Add(product, up, rows);
 
     /// <summary>Chooses by all that was seen.</summary>
+    /// <param name="context">Threads.</param>
     /// <param name="draw">What random choices follow from; null for what it was.</param>
-    public void EndPrompt(int? draw = null)
+    public void EndPrompt(KernelContext context, int? draw = null)
     {
         _draw = draw ?? _draw;
         if (_seen.Tokens == 0) return;
-        Choose(_seen, _draw);
+        Choose(context, _seen, _draw);
         IsReady = true;
     }
 
@@ -59,17 +60,22 @@ internal abstract class BlockChannels
     /// <param name="accumulate">Add to the output.</param>
     public abstract void Step(KernelContext context, ChannelScratch scratch, ReadOnlySpan<float> input, Span<float> output, bool accumulate);
 
-    /// <summary>Decides what the prompt decides.</summary>
-    protected abstract void Choose(ChannelStatistics seen, int draw);
-
-    /// <summary>output (+)= the given channels of the transposed down projection, and the bias.</summary>
-    protected void ProjectDown(KernelContext context, ReadOnlySpan<int> channels, ReadOnlySpan<float> product, Span<float> output, bool accumulate)
+    /// <summary>Returns the memory.</summary>
+    public virtual void Dispose()
     {
-        GatheredGemv.Channels(context, Weights.DownTransposed, channels, product, output, accumulate);
+    }
+
+    /// <summary>Decides what the prompt decides.</summary>
+    protected abstract void Choose(KernelContext context, ChannelStatistics seen, int draw);
+
+    /// <summary>output (+)= the given rows of a transposed down projection, and the bias.</summary>
+    protected void ProjectDown(KernelContext context, in WeightMatrix down, ReadOnlySpan<int> rows, ReadOnlySpan<float> product, Span<float> output, bool accumulate)
+    {
+        GatheredGemv.Channels(context, down, rows, product, output, accumulate);
         if (Block.DownBias is { } bias)
             for (int i = 0; i < bias.Length; i++) output[i] += bias[i];
-        StepChannels = channels.Length;
-        StepBytes += channels.Length * RowBytes(Weights.DownTransposed);
+        StepChannels = rows.Length;
+        StepBytes += rows.Length * RowBytes(down);
     }
 
     /// <summary>output[i] = row channels[i] of gate or up, with its bias.</summary>

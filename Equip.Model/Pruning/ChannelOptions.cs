@@ -46,6 +46,12 @@ public sealed record ChannelOptions
     /// <summary>POP: share of the channels that are candidates, at most twice the ratio and twice what is left.</summary>
     public double Gamma { get; init; } = 0.1;
 
+    /// <summary>
+    /// POP and its controls: whether a sequence copies the channels that it computes, to read them as fast as a whole matrix. Takes their bytes of
+    /// every sequence and, at the end of every prompt, the time to copy them.
+    /// </summary>
+    public bool Copies { get; init; } = true;
+
     /// <summary>Gate-first: how channels are compared.</summary>
     public ChannelFactor Factor { get; init; }
 
@@ -70,6 +76,7 @@ public sealed record ChannelOptions
         return this with
         {
             Gamma = Method == ChannelMethod.Pop ? Gamma : 0,
+            Copies = Method is ChannelMethod.Pop or ChannelMethod.Static or ChannelMethod.Random && Copies,
             Factor = Method == ChannelMethod.GateFirst ? Factor : default,
             Threshold = Method == ChannelMethod.GateFirst && Threshold,
         };

@@ -46,10 +46,10 @@ internal sealed class GateFirstChannels(FeedForwardWeights block, ChannelWeights
         MultiplyRows(context, Block.Up, Block.UpBias, chosen, input, up);
         for (int i = 0; i < chosen.Length; i++) gate[i] = gate[chosen[i]];
         SwiGlu.Multiply(context, gate[..chosen.Length], up, up);
-        ProjectDown(context, chosen, up, output, accumulate);
+        ProjectDown(context, Weights.DownTransposed, chosen, up, output, accumulate);
     }
 
-    protected override void Choose(ChannelStatistics seen, int draw)
+    protected override void Choose(KernelContext context, ChannelStatistics seen, int draw)
     {
         for (int k = 0; k < Channels; k++)
             _factors[k] = (float)(Weights.DownNorms[k] * (options.Factor == ChannelFactor.Weights ? Weights.UpNorms[k] : seen.UpSize(k)));

@@ -39,10 +39,10 @@ internal sealed class Int8FirstChannels(FeedForwardWeights block, ChannelWeights
         Span<int> chosen = scratch.Chosen.AsSpan(0, Count(1 - options.Ratio));
         TopK.Select(scores, chosen);
         for (int i = 0; i < chosen.Length; i++) product[i] = product[chosen[i]];
-        ProjectDown(context, chosen, product[..chosen.Length], output, accumulate);
+        ProjectDown(context, Weights.DownTransposed, chosen, product[..chosen.Length], output, accumulate);
     }
 
-    protected override void Choose(ChannelStatistics seen, int draw)
+    protected override void Choose(KernelContext context, ChannelStatistics seen, int draw)
     {
     }
 }

@@ -1,5 +1,6 @@
 using Equip.Kernels.Dispatch;
 using Equip.Kernels.Eviction;
+using Equip.Kernels.Linear;
 using Equip.Kernels.Numerics;
 using Equip.Model.Transformer;
 
@@ -8,7 +9,7 @@ namespace Equip.Model.Pruning;
 /// <summary>
 /// POP (arXiv 2602.06822): after the prompt the channels are ranked and cut into retained, candidates and pruned ones, and the
 /// pruned ones never come back. A step computes gate and up of retained and candidates, takes the best candidates by the
-/// token's own activation, and projects down what is left. The rank of channel k is the sum over column k of |W_down| times
+/// token's own activation, and projects down what is left. The sequence may copy what it computes (<see cref="CopiedChannels"/>). The rank of channel k is the sum over column k of |W_down| times
 /// the norm of its input over all prompt tokens of the sequence, that of a candidate the same sum times |input|.
 /// [GUESS: the sum over the column, and the sizes: |R| = (1 - ratio - gamma / 2) N, |C| = gamma N, half of C chosen, so that the
 /// ratio is met; ties go to the lower channel. Experts are ranked each by the tokens routed to it.]
@@ -16,11 +17,11 @@ namespace Equip.Model.Pruning;
 /// </summary>
 internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeights weights, ChannelOptions options, int seed) : BlockChannels(block, weights)
 {
-    // All lists ascend: a row between its neighbours is read faster than one alone.
-    private int[] _computed = [];       // retained and candidates
-    private int[] _candidates = [];     // where the candidates stand in it
+    private int[] _computed = [];       // retained, then candidates, both ascending: a row between its neighbours is read faster than one alone
+    private int[] _downRows = [];       // where their rows of down lie
     private float[] _candidateNorms = [];
-    private int _choose;
+    private int _retained, _choose;
+    private CopiedChannels? _copied;
 
     /// <summary>The row of `equip info --policies`.</summary>
     public static PolicyInfo Description { get; } = new()
@@ -40,46 +41,47 @@ internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeigh
     {
         StepBytes = 0;
         Span<float> gate = scratch.Gate.AsSpan(0, _computed.Length), up = scratch.Up.AsSpan(0, _computed.Length);
-        MultiplyRows(context, Block.Gate, Block.GateBias, _computed, input, gate);
-        MultiplyRows(context, Block.Up, Block.UpBias, _computed, input, up);
-        SwiGlu.Multiply(context, gate, up, gate);
-        if (_choose == _candidates.Length)
+        if (_copied is { } copied)
         {
-            ProjectDown(context, _computed, gate, output, accumulate);
-            return;
+            LinearLayer.Multiply(context, copied.Gate, input, gate, 1, copied.GateBias);
+            LinearLayer.Multiply(context, copied.Up, input, up, 1, copied.UpBias);
+            StepBytes += copied.Gate.Bytes + copied.Up.Bytes;
+        }
+        else
+        {
+            MultiplyRows(context, Block.Gate, Block.GateBias, _computed, input, gate);
+            MultiplyRows(context, Block.Up, Block.UpBias, _computed, input, up);
         }
 
-        Span<float> scores = scratch.Scores.AsSpan(0, _candidates.Length);
-        for (int i = 0; i < scores.Length; i++) scores[i] = Math.Abs(gate[_candidates[i]]) * _candidateNorms[i];
-        Span<int> chosen = scratch.Chosen.AsSpan(0, _choose);
-        TopK.Select(scores, chosen);
-        int count = Drop(chosen, gate, scratch.List);
-        ProjectDown(context, scratch.List.AsSpan(0, count), gate[..count], output, accumulate);
+        SwiGlu.Multiply(context, gate, up, gate);
+        ReadOnlySpan<int> rows = Select(scratch, gate);
+        ProjectDown(context, _copied?.Down ?? Weights.DownTransposed, rows, gate[..rows.Length], output, accumulate);
     }
 
-    protected override void Choose(ChannelStatistics seen, int draw)
+    public override void Dispose()
+    {
+        _copied?.Dispose();
+        base.Dispose();
+    }
+
+    protected override void Choose(KernelContext context, ChannelStatistics seen, int draw)
     {
         float[] ranks = Rank(seen, draw);
         double gamma = options.Method switch { ChannelMethod.Oracle => 1, ChannelMethod.Pop => options.Gamma, _ => 0 };
         int kept = Count(1 - options.Ratio);
-        int retained = options.Method == ChannelMethod.Oracle ? 0 : Math.Clamp(Count(1 - options.Ratio - (gamma / 2)), 0, kept);
-        int candidates = Math.Clamp((int)Math.Floor((gamma * Channels) + 0.5), kept - retained, Channels - retained);
-        _choose = kept - retained;
+        _retained = options.Method == ChannelMethod.Oracle ? 0 : Math.Clamp(Count(1 - options.Ratio - (gamma / 2)), 0, kept);
+        _choose = kept - _retained;
+        int candidates = Math.Clamp((int)Math.Floor((gamma * Channels) + 0.5), _choose, Channels - _retained);
 
         // The best, and among the best of more the others.
-        int[] best = new int[retained];
-        _computed = new int[retained + candidates];
+        int[] best = new int[_retained], more = new int[_retained + candidates];
         TopK.Select(ranks, best);
-        TopK.Select(ranks, _computed);
-        _candidates = new int[candidates];
-        int next = 0, candidate = 0;
-        for (int i = 0; i < _computed.Length; i++)
-        {
-            if (next < retained && best[next] == _computed[i]) next++;
-            else _candidates[candidate++] = i;
-        }
-
-        _candidateNorms = [.. _candidates.Select(i => Weights.DownNorms[_computed[i]])];
+        TopK.Select(ranks, more);
+        _computed = [.. best, .. more.Except(best)];
+        _candidateNorms = Array.ConvertAll(_computed[_retained..], channel => Weights.DownNorms[channel]);
+        _copied?.Dispose();
+        _copied = options.Copies && _computed.Length < Channels ? new CopiedChannels(context, Block, Weights, _computed) : null;
+        _downRows = _copied is null ? _computed : [.. Enumerable.Range(0, _computed.Length)];
     }
 
     private float[] Rank(ChannelStatistics seen, int draw)
@@ -91,24 +93,21 @@ internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeigh
         return ranks;
     }
 
-    /// <summary>Moves what is retained or chosen together; lists its channels and returns how many.</summary>
-    private int Drop(ReadOnlySpan<int> chosen, Span<float> product, int[] list)
+    /// <summary>Moves the products of the chosen candidates behind those of the retained; returns the rows of down that they meet.</summary>
+    private ReadOnlySpan<int> Select(ChannelScratch scratch, Span<float> product)
     {
-        int count = 0, candidate = 0, taken = 0;
-        for (int i = 0; i < _computed.Length; i++)
+        if (_retained + _choose == _computed.Length) return _downRows;
+        Span<float> candidates = product[_retained..], scores = scratch.Scores.AsSpan(0, candidates.Length);
+        Score(candidates, _candidateNorms, scores);
+        Span<int> chosen = scratch.Chosen.AsSpan(0, _choose), rows = scratch.List.AsSpan(0, _retained + _choose);
+        TopK.Select(scores, chosen);
+        _downRows.AsSpan(0, _retained).CopyTo(rows);
+        for (int i = 0; i < _choose; i++)
         {
-            if (candidate < _candidates.Length && _candidates[candidate] == i)
-            {
-                bool take = taken < chosen.Length && chosen[taken] == candidate;
-                candidate++;
-                if (!take) continue;
-                taken++;
-            }
-
-            list[count] = _computed[i];
-            product[count++] = product[i];
+            rows[_retained + i] = _downRows[_retained + chosen[i]];
+            candidates[i] = candidates[chosen[i]];
         }
 
-        return count;
+        return rows;
     }
 }

@@ -7,13 +7,15 @@ namespace Equip.Model.Pruning;
 /// Channel pruning of one sequence: its own choice in every feed-forward block, made anew at the end of each of its prompts from all
 /// of its prompt tokens. Sequences of a batch do not share a choice, so a pruned sequence reads its own rows of the weights.
 /// </summary>
-internal sealed class SequenceChannels
+internal sealed class SequenceChannels : IDisposable
 {
+    private readonly KernelContext _context;
     private readonly BlockChannels[][] _blocks;     // [layer][block]
     private int _draw;
 
     public SequenceChannels(KernelContext context, ChannelOptions options, ModelWeights weights)
     {
+        _context = context;
         _blocks = new BlockChannels[weights.Layers.Length][];
         for (int layer = 0; layer < _blocks.Length; layer++)
         {
@@ -30,7 +32,13 @@ internal sealed class SequenceChannels
     {
         foreach (int token in tokens) _draw = unchecked((31 * _draw) + token);
         foreach (BlockChannels[] layer in _blocks)
-            foreach (BlockChannels block in layer) block.EndPrompt(_draw);
+            foreach (BlockChannels block in layer) block.EndPrompt(_context, _draw);
+    }
+
+    public void Dispose()
+    {
+        foreach (BlockChannels[] layer in _blocks)
+            foreach (BlockChannels block in layer) block.Dispose();
     }
 
     private static BlockChannels Create(KernelContext context, ChannelOptions options, FeedForwardWeights block, int seed)

@@ -18,6 +18,7 @@ public sealed unsafe partial class CpuExecutor
     private float[] _expertOutput = [];
     private bool _feedsPrompt;
     private FeedForwardTraffic _counted;
+    private TimeSpan _choosing;
 
     /// <summary>What the feed-forward blocks of decode steps have cost so far.</summary>
     public FeedForwardTraffic FeedForwardTraffic { get; private set; }
@@ -26,13 +27,14 @@ public sealed unsafe partial class CpuExecutor
     private void FeedForward(int layer, ReadOnlySpan<Sequence> sequences, Span<float> x, int rows, bool prompt)
     {
         long start = Stopwatch.GetTimestamp();
+        _choosing = TimeSpan.Zero;
         LayerWeights weights = _weights.Layers[layer];
         Span<float> normed = _activations.Normed(rows);
         RmsNorm.Normalize(Context, x, weights.FeedForwardNorm, _config.RmsNormEpsilon, normed, rows);
         Part part = new() { Layer = layer, IsPrompt = prompt, Sequences = sequences };
         if (weights.Mixture is { } mixture) MixExperts(part, mixture, normed, x, rows);
         else RunBlock(part, weights.FeedForward!, normed, x, rows, accumulate: true);
-        if (!prompt) FeedForwardTraffic = FeedForwardTraffic with { Time = FeedForwardTraffic.Time + Stopwatch.GetElapsedTime(start), Tokens = FeedForwardTraffic.Tokens + (layer == 0 ? rows : 0) };
+        if (!prompt) FeedForwardTraffic = FeedForwardTraffic with { Time = FeedForwardTraffic.Time + Stopwatch.GetElapsedTime(start) - _choosing, Tokens = FeedForwardTraffic.Tokens + (layer == 0 ? rows : 0) };
     }
 
     /// <summary>x[i] += sum over the experts e of row i of weight * block e(normed[i]), and the shared expert's.</summary>
@@ -121,7 +123,9 @@ public sealed unsafe partial class CpuExecutor
         RunWhole(block, input, output, 1, accumulate);
         if (channels is null) return block.Bytes;
         Show(channels, block, 1);
-        channels.EndPrompt();
+        long start = Stopwatch.GetTimestamp();
+        channels.EndPrompt(Context);
+        _choosing += Stopwatch.GetElapsedTime(start);
         return block.Bytes;
     }
 

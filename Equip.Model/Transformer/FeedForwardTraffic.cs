@@ -1,7 +1,7 @@
 namespace Equip.Model.Transformer;
 
 /// <summary>What the feed-forward blocks of decode steps have cost.</summary>
-/// <param name="Time">Time, norms and routers included.</param>
+/// <param name="Time">Time, norms and routers included, the choice of a sequence that had no prompt left out.</param>
 /// <param name="Tokens">Tokens decoded, all sequences together.</param>
 /// <param name="Bytes">Bytes of weights read for them, each token counted as if it were decoded alone.</param>
 /// <param name="DenseBytes">What they would have been without channel pruning.</param>

@@ -61,6 +61,7 @@ public sealed class Sequence : IDisposable
 
     /// <summary>Decides which tokens attend; null if all do.</summary>
     internal TokenFilter? Filter { get; private set; }
+
     /// <summary>Chooses channels of the feed-forward blocks; null if all are computed.</summary>
     internal SequenceChannels? Channels { get; private set; }
 
@@ -76,6 +77,7 @@ public sealed class Sequence : IDisposable
         Cache.Clear();
         Policy = _createPolicy();
         Filter = _createFilter();
+        Channels?.Dispose();
         Channels = _createChannels();
         Tokens = 0;
         Unfinished = null;
@@ -92,6 +94,7 @@ public sealed class Sequence : IDisposable
     public void Dispose()
     {
         Cache.Dispose();
+        Channels?.Dispose();
         Strategy.Release();
     }
 }

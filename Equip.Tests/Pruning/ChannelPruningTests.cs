@@ -63,10 +63,10 @@ internal sealed unsafe class ChannelPruningTests
         fixed (float* g = gate, u = up, d = down)
         {
             using ChannelWeights weights = Weights(g, u, d, channels, hidden, int8: false, out FeedForwardWeights block);
-            ChannelOptions options = new() { Method = method, Ratio = 0.4, Gamma = method == ChannelMethod.Pop ? 0.1 : 0 };
-            PartitionedChannels pruned = new(block, weights, options, seed: 7);
+            ChannelOptions options = new() { Method = method, Ratio = 0.4, Gamma = method == ChannelMethod.Pop ? 0.1 : 0, Copies = false };
+            using PartitionedChannels pruned = new(block, weights, options, seed: 7);
             pruned.Observe(TestData.Random(channels * 3, 5), TestData.Random(channels * 3, 6), 3);
-            pruned.EndPrompt();
+            pruned.EndPrompt(Contexts.For(Isa.Auto));
             ChannelScratch scratch = new(channels);
             float[] before = new float[hidden], after = new float[hidden];
             pruned.Step(Contexts.For(Isa.Auto), scratch, input, before, accumulate: false);
@@ -99,7 +99,7 @@ internal sealed unsafe class ChannelPruningTests
         fixed (float* g = gate, u = up, d = down)
         {
             using ChannelWeights weights = Weights(g, u, d, channels, hidden, int8: true, out FeedForwardWeights block);
-            Int8FirstChannels pruned = new(block, weights, new ChannelOptions { Method = ChannelMethod.Int8First, Ratio = 0.5 });
+            using Int8FirstChannels pruned = new(block, weights, new ChannelOptions { Method = ChannelMethod.Int8First, Ratio = 0.5 });
             float[] actual = TestData.Random(hidden, 9), gates = new float[channels], ups = new float[channels];
             double[] expected = [.. actual.Select(value => (double)value)];
             LinearLayer.Multiply(context, weights.Int8Gate, input, gates, 1);
@@ -174,6 +174,17 @@ internal sealed unsafe class ChannelPruningTests
         }
 
         Assert.That(first, Is.EqualTo(second));
+    }
+
+    [Test]
+    public void Decode_CopiedChannels_SameBits([Values(DataType.F32, DataType.BF16, DataType.Q8)] DataType type, [Values(ChannelMethod.Pop, ChannelMethod.Static)] ChannelMethod method)
+    {
+        using TinyModel folder = new(_tiny);
+        using LanguageModel model = LanguageModel.Load(folder.Directory, type);
+        ChannelOptions options = new() { Method = method, Ratio = 0.4 };
+        float[] copied = Run(model, options);
+        Assert.That(copied, Is.EqualTo(Run(model, options with { Copies = false })));
+        Assert.That(copied, Is.Not.EqualTo(Run(model, null)));
     }
 
     [TestCase(-0.1, 0.1, "ratio -0.1")]
