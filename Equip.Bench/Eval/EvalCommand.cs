@@ -29,7 +29,7 @@ internal sealed class EvalCommand : ToolCommand
     private readonly Option<(int Index, int Count)?> _shard = new("--shard") { CustomParser = ParseShard, Description = "Measure only every Nth row of the table, from row I: 1/4, 2/4, 3/4 and 4/4 are the whole. Each writes its own --out; the files are concatenated.", HelpName = "I/N" };
     private readonly FilterSettings _filter = new();
     private readonly ModelSettings _model = new();
-    private readonly ChannelSettings _channels = new();
+    private readonly ChannelSettings _channels = new(copies: false);
     private readonly CacheSettings _cache = new(policies: "full,streaming", budgets: "128,512");
     private readonly ComputeSettings _compute = new();
     private readonly OutputSettings _output = new();

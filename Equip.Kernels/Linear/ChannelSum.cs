@@ -9,11 +9,11 @@ namespace Equip.Kernels.Linear;
 /// </summary>
 internal static unsafe class ChannelSum
 {
-    // Sums of a block stay in the first-level cache.
-    private const int BlockColumns = 2048;
+    // Sums of a block stay in the first-level cache; shorter blocks would cut rows into shorter streams.
+    private const int BlockColumns = 4096;
 
     private const int PartBytes = 128 << 10;
-    private const int MaxParts = 16;
+    private const int MaxParts = 32;
 
     public static void Add(KernelContext context, in WeightMatrix weights, int* list, int count, float* activations, float* output, bool accumulate)
     {

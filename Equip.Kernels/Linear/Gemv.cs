@@ -69,7 +69,8 @@ internal static unsafe class Gemv
                 RowGroup group = Rows.Group(row, range.Quarter, 0);
                 Rows.StreamAhead(ref group, Whole, range.After(row), range.Quarter, 0);
                 TKernel.Run<Count1>(in group, Packed, Whole, sums);
-                for (int i = 0; i < range.Count(row); i++) Finish(row + (i * range.Quarter), sums[i]);
+                int count = range.Count(row);
+                for (int i = 0; i < count; i++) Finish(row + (i * range.Quarter), sums[i]);
             }
         }
 

@@ -7,8 +7,12 @@ namespace Equip.Kernels.Linear;
 /// <summary>The rows that a job multiplies, all of a matrix or a list of them, and how they are cut into chunks.</summary>
 internal readonly unsafe struct RowSource
 {
-    /// <summary>Bytes of weights in a chunk, about: a few us of work, hundreds of times the price of claiming a chunk.</summary>
+    /// <summary>Most bytes of weights in a chunk, about: a few us of work, hundreds of times the price of claiming a chunk.</summary>
     private const int ChunkBytes = 128 << 10;
+
+    // A small matrix is cut into so many at least, for as many threads.
+    private const int LeastChunks = 16;
+    private const int LeastChunkBytes = 32 << 10;
 
     // Read-ahead turns to the next rows at a multiple of this many columns, which the steps of all kernels divide.
     private const int SplitColumns = 64;
@@ -29,7 +33,8 @@ internal readonly unsafe struct RowSource
         _size = weights.Type.Size();
         Count = count;
         Columns = weights.Columns;
-        long rows = Math.Max(ChunkBytes / ((long)Columns * _size), count / WorkerPool.MaxChunks);
+        long rowBytes = (long)Columns * _size, chunkBytes = Math.Clamp(count * rowBytes / LeastChunks, LeastChunkBytes, ChunkBytes);
+        long rows = Math.Max(chunkBytes / rowBytes, count / WorkerPool.MaxChunks);
         ChunkRows = (rows + RowGroup.Rows) / RowGroup.Rows * RowGroup.Rows;
     }
 
@@ -48,7 +53,7 @@ internal readonly unsafe struct RowSource
     /// <summary>The rows of a chunk.</summary>
     public RowRange Range(int chunk) => new(chunk * ChunkRows, Math.Min((chunk + 1) * ChunkRows, Count));
 
-    /// <summary>Row <paramref name="index"/> and those one, two and three <paramref name="quarter"/>s on, from <paramref name="column"/> on; the last row stands in for missing ones.</summary>
+    /// <summary>Row <paramref name="index"/> and those one, two and three <paramref name="quarter"/>s on, from <paramref name="column"/> on. Where a range ends before, rows of the next stand in, and behind the last row that one.</summary>
     public RowGroup Group(long index, long quarter, nint column)
     {
         nint offset = column * _size;

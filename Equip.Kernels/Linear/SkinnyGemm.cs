@@ -103,6 +103,7 @@ internal static unsafe class SkinnyGemm
             RowGroup own = group;
             byte* inputs = Packed + (column / BlockColumns * Passes * PassBytes);
             float* sums = stackalloc float[RowGroup.Rows * 4];
+            int rows = range.Count(row);
             for (int pass = 0; pass < Passes; pass++, inputs += PassBytes)
             {
                 if (Passes > 1) group = FetchShare(own, pass);
@@ -114,7 +115,7 @@ internal static unsafe class SkinnyGemm
                 for (int i = 0; i < count; i++)
                 {
                     float* output = Output + ((long)(start + i) * Rows.Count) + row;
-                    for (int r = 0; r < range.Count(row); r++) output[r * range.Quarter] += sums[(i * RowGroup.Rows) + r];
+                    for (int r = 0; r < rows; r++) output[r * range.Quarter] += sums[(i * RowGroup.Rows) + r];
                 }
             }
         }

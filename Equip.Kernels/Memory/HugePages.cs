@@ -11,19 +11,22 @@ internal static unsafe partial class HugePages
     // MADV_HUGEPAGE.
     private const int Advice = 14;
 
-    private static bool _cannot = !OperatingSystem.IsLinux();
+    private static bool _missing;
+
+    /// <summary>Whether asking makes sense.</summary>
+    public static bool MayBeHad => OperatingSystem.IsLinux() && !_missing;
 
     /// <summary>A wish: a system that does not know it, or has none, goes on with small ones.</summary>
     public static void Advise(void* memory, nuint bytes)
     {
-        if (_cannot) return;
+        if (!MayBeHad) return;
         try
         {
-            _cannot = Advise(memory, bytes, Advice) != 0;
+            _ = Advise(memory, bytes, Advice);
         }
         catch (Exception missing) when (missing is DllNotFoundException or EntryPointNotFoundException)
         {
-            _cannot = true;
+            _missing = true;
         }
     }
 

@@ -19,8 +19,9 @@ public sealed unsafe class NativeBuffer : IDisposable
     public NativeBuffer(long bytes, bool zeroed = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
-        _pointer = NativeMemory.AlignedAlloc(checked((nuint)Math.Max(bytes, 1)), bytes >= Large ? (nuint)HugePages.Bytes : Alignment);
-        if (bytes >= Large) HugePages.Advise(_pointer, (nuint)bytes);
+        bool large = bytes >= Large && HugePages.MayBeHad;
+        _pointer = NativeMemory.AlignedAlloc(checked((nuint)Math.Max(bytes, 1)), large ? (nuint)HugePages.Bytes : Alignment);
+        if (large) HugePages.Advise(_pointer, (nuint)bytes);
         Length = bytes;
         if (bytes > 0) GC.AddMemoryPressure(bytes);
         if (zeroed) NativeMemory.Clear(_pointer, (nuint)bytes);

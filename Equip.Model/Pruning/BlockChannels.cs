@@ -48,6 +48,8 @@ internal abstract class BlockChannels : IDisposable
     {
         _draw = draw ?? _draw;
         if (_seen.Tokens == 0) return;
+        // A choice that failed leaves none.
+        IsReady = false;
         Choose(context, _seen, _draw);
         IsReady = true;
     }

@@ -8,7 +8,8 @@ namespace Equip.Model.Pruning;
 
 /// <summary>
 /// The channels of a feed-forward block that one sequence computes, copied so that they lie end to end: rows that are picked out of a matrix
-/// are read at about four fifths of the speed of a whole one. Costs their bytes for as long as the choice holds, and reading and writing them once.
+/// are read more slowly than a whole one (Zen 3, rows of 4 KB: four fifths of the speed). Costs their bytes for as long as the choice holds, and
+/// reading and writing them once.
 /// </summary>
 internal sealed unsafe class CopiedChannels : IDisposable
 {

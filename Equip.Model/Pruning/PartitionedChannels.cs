@@ -80,7 +80,8 @@ internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeigh
         _computed = [.. best, .. more.Except(best)];
         _candidateNorms = Array.ConvertAll(_computed[_retained..], channel => Weights.DownNorms[channel]);
         _copied?.Dispose();
-        _copied = options.Copies && _computed.Length < Channels ? new CopiedChannels(context, Block, Weights, _computed) : null;
+        _copied = null;
+        if (options.Copies && _computed.Length < Channels) _copied = new CopiedChannels(context, Block, Weights, _computed);
         _downRows = _copied is null ? _computed : [.. Enumerable.Range(0, _computed.Length)];
     }
 

@@ -27,10 +27,11 @@ internal sealed class SequenceChannels : IDisposable
     /// <summary>The block of a layer: 0, or the number of the expert, the shared one behind the others.</summary>
     public BlockChannels Of(int layer, int block) => _blocks[layer][block];
 
-    /// <summary>A prompt, or a part of one, has been seen. Random choices follow from all its tokens: one draw a text, the same in every run.</summary>
-    public void EndPrompt(ReadOnlySpan<int> tokens)
+    /// <summary>A prompt, or a part of one, has been seen; at its end channels are chosen. Random choices follow from all its tokens: one draw a text, the same in every run.</summary>
+    public void EndPrompt(ReadOnlySpan<int> tokens, bool final)
     {
         foreach (int token in tokens) _draw = unchecked((31 * _draw) + token);
+        if (!final) return;
         foreach (BlockChannels[] layer in _blocks)
             foreach (BlockChannels block in layer) block.EndPrompt(_context, _draw);
     }

@@ -138,7 +138,7 @@ public sealed unsafe partial class CpuExecutor
             _feedsPrompt = false;
         }
 
-        sequence.Channels?.EndPrompt(tokens);
+        sequence.Channels?.EndPrompt(tokens, final: true);
     }
 
     /// <summary>Runs the tokens through all layers and returns the residual stream <c>[tokens, hidden]</c>.</summary>
@@ -152,7 +152,7 @@ public sealed unsafe partial class CpuExecutor
         for (int layer = 0; layer < _config.Layers; layer++) RunPromptLayer(layer, sequences, x, tokens.Length, final);
         foreach (Sequence sequence in sequences)
         {
-            sequence.Channels?.EndPrompt(tokens);
+            sequence.Channels?.EndPrompt(tokens, final);
             sequence.Tokens += tokens.Length;
             if (final) sequence.Unfinished = null;
             sequence.Inconsistent = false;

@@ -346,6 +346,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
     private void CheckSequence(Sequence sequence, int tokens)
     {
         ArgumentNullException.ThrowIfNull(sequence);
+        ObjectDisposedException.ThrowIf(sequence.Disposed, sequence);
         if (!ReferenceEquals(sequence.Owner, this)) throw new ArgumentException("sequence: belongs to another executor", nameof(sequence));
         if (sequence.Inconsistent) throw new InvalidOperationException("sequence: an earlier step failed half-way; call Reset");
         if (sequence.Tokens > int.MaxValue - tokens) throw new ArgumentException($"sequence: {sequence.Tokens} tokens seen, {tokens} more exceed {int.MaxValue}", nameof(sequence));

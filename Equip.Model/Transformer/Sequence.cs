@@ -65,6 +65,9 @@ public sealed class Sequence : IDisposable
     /// <summary>Chooses channels of the feed-forward blocks; null if all are computed.</summary>
     internal SequenceChannels? Channels { get; private set; }
 
+    /// <summary>Its memory has been returned.</summary>
+    internal bool Disposed { get; private set; }
+
     /// <summary>Set while a step runs: a step that failed half-way leaves some layers ahead of others.</summary>
     internal bool Inconsistent { get; set; }
 
@@ -72,8 +75,10 @@ public sealed class Sequence : IDisposable
     internal UnfinishedPrompt? Unfinished { get; set; }
 
     /// <summary>Forgets all tokens and returns the pages.</summary>
+    /// <exception cref="ObjectDisposedException">The sequence was disposed.</exception>
     public void Reset()
     {
+        ObjectDisposedException.ThrowIf(Disposed, this);
         Cache.Clear();
         Policy = _createPolicy();
         Filter = _createFilter();
@@ -90,9 +95,10 @@ public sealed class Sequence : IDisposable
     /// </summary>
     internal int PositionIn(int layer) => _closesGaps ? Tokens - Filter!.LeftOut(layer) : Tokens;
 
-    /// <summary>Returns the memory.</summary>
+    /// <summary>Returns the memory. Safe to call twice; the sequence cannot be used any more.</summary>
     public void Dispose()
     {
+        Disposed = true;
         Cache.Dispose();
         Channels?.Dispose();
         Strategy.Release();

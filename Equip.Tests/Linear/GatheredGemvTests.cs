@@ -46,6 +46,7 @@ internal sealed unsafe class GatheredGemvTests
     [TestCase(300, 5000, 211)]
     [TestCase(2500, 768, 1900)]
     [TestCase(40, 14337, 40)]
+    [TestCase(3, 150001, 2)]
     public void Channels_ManyPartsAndBlocks_MatchesOracle(int channels, int outputs, int count)
     {
         foreach (Isa isa in Paths)

@@ -187,6 +187,71 @@ internal sealed unsafe class ChannelPruningTests
         Assert.That(copied, Is.Not.EqualTo(Run(model, null)));
     }
 
+    [Test]
+    public void Step_CopiedChannels_ReadsTheCopiesAlone([Values(ChannelMethod.Pop, ChannelMethod.Static, ChannelMethod.Random)] ChannelMethod method)
+    {
+        const int channels = 96, hidden = 64;
+        float[] gate = TestData.Random(channels * hidden, 1, 0.1f), up = TestData.Random(channels * hidden, 2, 0.1f), down = TestData.Random(channels * hidden, 3, 0.1f), input = TestData.Random(hidden, 4);
+        fixed (float* g = gate, u = up, d = down)
+        {
+            using ChannelWeights weights = Weights(g, u, d, channels, hidden, int8: false, out FeedForwardWeights plain);
+            FeedForwardWeights block = new() { Gate = plain.Gate, Up = plain.Up, Down = plain.Down, GateBias = TestData.Random(channels, 7), UpBias = TestData.Random(channels, 8) };
+            ChannelOptions options = new() { Method = method, Ratio = 0.4, Gamma = method == ChannelMethod.Pop ? 0.1 : 0 };
+            float[] expected = Step(copies: false), actual = Step(copies: true);
+            Assert.That(actual, Is.EqualTo(expected));
+
+            float[] Step(bool copies)
+            {
+                using PartitionedChannels pruned = new(block, weights, options with { Copies = copies }, seed: 7);
+                pruned.Observe(TestData.Random(channels * 3, 5), TestData.Random(channels * 3, 6), 3);
+                pruned.EndPrompt(Contexts.For(Isa.Auto));
+                if (copies)
+                {
+                    gate.AsSpan().Fill(float.NaN);
+                    up.AsSpan().Fill(float.NaN);
+                    new Span<float>(weights.DownTransposed.Data, channels * hidden).Fill(float.NaN);
+                }
+
+                float[] output = new float[hidden];
+                pruned.Step(Contexts.For(Isa.Auto), new ChannelScratch(channels), input, output, accumulate: false);
+                return output;
+            }
+        }
+    }
+
+    [Test]
+    public void Prefill_InParts_SameBitsAsWhole([Values(ChannelMethod.Pop, ChannelMethod.Random)] ChannelMethod method)
+    {
+        using TinyModel folder = new(_tiny);
+        using LanguageModel model = LanguageModel.Load(folder.Directory);
+        using CpuExecutor executor = new(model, Contexts.For(Isa.Scalar));
+        int[] prompt = [0, 20, 77, 30, 9, 100, 101, 102];
+        float[] whole = new float[model.Config.VocabularySize], parts = new float[whole.Length];
+        foreach (float[] logits in new[] { whole, parts })
+        {
+            using Sequence sequence = executor.CreateSequence(new CacheOptions { KvType = DataType.F32, Channels = new ChannelOptions { Method = method, Ratio = 0.4 } });
+            if (logits == parts) executor.Prefill(sequence, prompt.AsSpan(0, 3), [], final: false);
+            executor.Prefill(sequence, logits == parts ? prompt.AsSpan(3) : prompt, []);
+            executor.Decode([sequence], [5], logits);
+        }
+
+        TestData.AssertClose(parts, Array.ConvertAll(whole, value => (double)value), 1e-5, 1e-5);
+    }
+
+    [Test]
+    public void Decode_DisposedSequence_IsRefused()
+    {
+        using TinyModel folder = new(_tiny);
+        using LanguageModel model = LanguageModel.Load(folder.Directory);
+        using CpuExecutor executor = new(model, Contexts.For(Isa.Auto));
+        Sequence sequence = executor.CreateSequence(new CacheOptions { Channels = new ChannelOptions { Ratio = 0.4 } });
+        executor.Prefill(sequence, [0, 5, 6, 7], []);
+        sequence.Dispose();
+        sequence.Dispose();
+        Assert.That(() => executor.Decode([sequence], [8], new float[model.Config.VocabularySize]), Throws.InstanceOf<ObjectDisposedException>());
+        Assert.That(sequence.Reset, Throws.InstanceOf<ObjectDisposedException>());
+    }
+
     [TestCase(-0.1, 0.1, "ratio -0.1")]
     [TestCase(1, 0.1, "ratio 1")]
     [TestCase(double.NaN, 0.1, "ratio NaN")]
