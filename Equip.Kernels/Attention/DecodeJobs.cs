@@ -19,41 +19,51 @@ internal readonly unsafe struct AttendJob<TKeys, TPath> : IParallelJob
     public void Execute(int chunk, int worker)
     {
         DecodeWorker memory = new(Call.Worker(worker), Call.Group, Call.HeadDim);
-        for (int part = Call.FirstPart[chunk]; part < Call.FirstPart[chunk + 1]; part++)
+        Walk walk = new() { Block = memory.Blocks, Next = memory.Blocks + 1, AfterNext = memory.Blocks + 2 };
+        int end = Call.FirstPart[chunk + 1];
+        for (int part = Call.FirstPart[chunk]; part < end; part++)
         {
-            Attend(part, memory);
+            Attend(part, part + 1 < end, ref walk, memory);
             Finish(part, memory);
         }
     }
 
     // The next block is scored between a block's softmax and its values, so that each step starts while the one before, which it does
-    // not depend on, drains. While rows are read, those that are read next are fetched: further ahead they would leave the first-level
-    // cache again, and what comes back from the second-level cache waits for the lines on their way from memory.
+    // not depend on, drains. While rows are read, those that are read next are fetched, at the end of a part those of the part that follows:
+    // further ahead they would leave the first-level cache again, and what comes back from the second-level cache waits for the lines on their
+    // way from memory.
     [SkipLocalsInit]
-    private void Attend(int part, in DecodeWorker memory)
+    private void Attend(int part, bool more, ref Walk walk, in DecodeWorker memory)
     {
         memory.Clear(Call.Group, Call.HeadDim);
-        DecodeRows rows = new(Call.Runs, Call.Parts[part], Call.RowBytes, Call.Rotation.Angles != null);
-        DecodeBlock* block = memory.Blocks, next = block + 1, afterNext = block + 2;
         float* scores = memory.Scores, nextScores = memory.NextScores, prepared = null;
-        rows.Next(block);
-        rows.Next(next);
-        Score(block, KeysAhead(next, block, memory), memory, ref prepared, scores);
-        while (block->Count > 0)
+        if (!walk.Begun) Begin(part, walk.Block, ref walk);
+        walk.Begun = false;
+        walk.Rows.Next(walk.Next);
+        Score(walk.Block, KeysAhead(walk.Next, walk.Block, memory), memory, ref prepared, scores);
+        while (walk.Block->Count > 0)
         {
-            rows.Next(afterNext);
+            DecodeBlock* block = walk.Block;
+            walk.Rows.Next(walk.AfterNext);
+            if (more && walk.Next->Count == 0) Begin(part + 1, walk.AfterNext, ref walk);
             if (Call.KeepsScores) Keep(part, block, scores);
             TPath.Softmax(scores, block->Count, Call.Group, memory.Max, memory.Sum, memory.Rescale);
-            Score(next, new DecodeAhead(block->Values, block->Count, Call.RowBytes, memory.Ahead), memory, ref prepared, nextScores);
-            TPath.Accumulate((byte**)block->Values, KeysAhead(afterNext, next, memory), block->Count, scores, memory.Rescale, Call.Group, Call.HeadDim, memory.Values);
-            DecodeBlock* done = block;
-            block = next;
-            next = afterNext;
-            afterNext = done;
+            Score(walk.Next, new DecodeAhead(block->Values, block->Count, Call.RowBytes, memory.Ahead), memory, ref prepared, nextScores);
+            TPath.Accumulate((byte**)block->Values, KeysAhead(walk.AfterNext, walk.Next, memory), block->Count, scores, memory.Rescale, Call.Group, Call.HeadDim, memory.Values);
+            walk.Turn();
             float* spent = scores;
             scores = nextScores;
             nextScores = spent;
         }
+
+        if (walk.Begun) walk.Turn();
+    }
+
+    private void Begin(int part, DecodeBlock* block, ref Walk walk)
+    {
+        walk.Rows = new DecodeRows(Call.Runs, Call.Parts[part], Call.RowBytes, Call.Rotation.Angles != null);
+        walk.Rows.Next(block);
+        walk.Begun = true;
     }
 
     // After the last K rows the last V rows are read next.
@@ -126,6 +136,24 @@ internal readonly unsafe struct AttendJob<TKeys, TPath> : IParallelJob
         }
 
         if (Call.KeepsScores) DecodeWeights<TPath>.Write(Call, part, memory.Max, memory.Sum, memory.Scores);
+    }
+}
+
+/// <summary>Where a worker is in the rows of its parts: the block that is summed, the one that is scored and the one that is fetched.</summary>
+internal unsafe struct Walk
+{
+    public DecodeRows Rows;
+    public DecodeBlock* Block, Next, AfterNext;
+
+    /// <summary>Whether the first block of the next part has been listed already.</summary>
+    public bool Begun;
+
+    public void Turn()
+    {
+        DecodeBlock* done = Block;
+        Block = Next;
+        Next = AfterNext;
+        AfterNext = done;
     }
 }
 
