@@ -84,15 +84,19 @@ internal static class Handles
     {
         if (handle == 0) return;
         ref Entry entry = ref Find<T>(handle, name);
-        using Lease<T> lease = Take<T>(handle, name);
-        entry.Target = null;
-        lock (_changes)
+        Lease<T> lease = Take<T>(handle, name);
+        try
         {
+            entry.Target = null;
             entry.Generation++;
-            _free.Push((int)((uint)handle - 1));
+            lease.Target.Dispose();
         }
-
-        lease.Target.Dispose();
+        finally
+        {
+            // Given away before it is let go, the entry would be busy to whom it is given.
+            lease.Dispose();
+            lock (_changes) _free.Push((int)((uint)handle - 1));
+        }
     }
 
     /// <summary>The entry, if it holds what the handle says; it may be closed until it is taken, so that <see cref="Checked{T}"/> looks again.</summary>

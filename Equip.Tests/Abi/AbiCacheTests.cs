@@ -23,6 +23,31 @@ public sealed unsafe class AbiCacheTests
     }
 
     [Test]
+    public void Handles_ClosedWhileOthersOpen_AreNeverBusyToTheirOwners()
+    {
+        int refused = 0;
+        Thread[] threads = [.. Enumerable.Range(0, 4).Select(_ => new Thread(() =>
+        {
+            for (int i = 0; i < 300; i++)
+            {
+                try
+                {
+                    nint handle = Handles.Add(new SlowToClose());
+                    Handles.Take<SlowToClose>(handle, "slow").Dispose();
+                    Handles.Close<SlowToClose>(handle, "slow");
+                }
+                catch (InteropException)
+                {
+                    Interlocked.Increment(ref refused);
+                }
+            }
+        }))];
+        foreach (Thread thread in threads) thread.Start();
+        foreach (Thread thread in threads) thread.Join();
+        Assert.That(refused, Is.Zero);
+    }
+
+    [Test]
     public void Context_UsedByTwoThreads_IsBusyAndNeverWrong()
     {
         using AbiWorld world = new();
@@ -135,5 +160,10 @@ public sealed unsafe class AbiCacheTests
         Abi.Ok("equip_cache_destroy", cache);
         Abi.Ok("equip_policy_destroy", chooser);
         return digest;
+    }
+
+    private sealed class SlowToClose : IDisposable
+    {
+        public void Dispose() => Thread.Yield();
     }
 }
