@@ -40,7 +40,7 @@ internal sealed class ChannelSettings
         ("static", ChannelMethod.Static), ("random", ChannelMethod.Random), ("oracle", ChannelMethod.Oracle),
     ]);
 
-    /// <summary>Whether POP copies.</summary>
+    /// <summary>Whether channels are copied.</summary>
     public static Choices<bool> Copies { get; } = new([("on", true), ("off", false)]);
 
     /// <summary>The factors.</summary>
@@ -67,7 +67,7 @@ internal sealed class ChannelSettings
                                               from copies in allCopies
                                               select method == ChannelMethod.Pop || share == 1 ? null : new ChannelOptions { Method = method, Ratio = 1 - share, Factor = factor, Threshold = threshold, Copies = copies };
         bool asksPop = parsed.GetResult(_pop) is not null, asksOthers = parsed.GetResult(_method) is not null;
-        ChannelOptions?[] all = [.. (asksPop || !asksOthers ? pop : []).Concat(asksOthers ? others : []).Distinct()];
+        ChannelOptions?[] all = [.. (asksPop || !asksOthers ? pop : []).Concat(asksOthers ? others : []).Select(options => options is null ? null : options with { Copies = options.MakesCopies }).Distinct()];
         return [.. caches.SelectMany(cache => all.Select(channels => cache with { Channels = channels }))];
     }
 

@@ -18,7 +18,7 @@ internal static class ChannelColumns
             new("channels", "channels", Text, Optional, row => Of(row) is { } options ? NameOf(options.Method) : null),
             new("channel_ratio", "channels dropped", Real, Optional, row => Format.Real(Of(row) is { } options ? Math.Round(options.Ratio, 6) : null)),
             new("pop_gamma", "gamma", Real, Optional, row => Format.Real(Of(row) is { Method: ChannelMethod.Pop } options ? options.Gamma : null)),
-            new("pop_copy", "pop copy", Text, Setting, row => Of(row) is { Copies: true, Method: ChannelMethod.Pop or ChannelMethod.Static or ChannelMethod.Random } ? ChannelSettings.Copies.NameOf(true) : null),
+            new("pop_copy", "pop copy", Text, Setting, row => Of(row) is { MakesCopies: true } ? ChannelSettings.Copies.NameOf(true) : null),
             new("channel_factor", "channel factor", Text, Setting, row => Of(row) is { Method: ChannelMethod.GateFirst } options ? ChannelSettings.Factors.NameOf(options.Factor) : null),
             new("channel_cut", "channel cut", Text, Setting, row => Of(row) is { Method: ChannelMethod.GateFirst } options ? ChannelSettings.Cuts.NameOf(options.Threshold) : null),
         ];

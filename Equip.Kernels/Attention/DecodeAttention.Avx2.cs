@@ -21,7 +21,7 @@ public static partial class DecodeAttention
             for (long d = 0; d < (long)group * headDim; d += 16)
             {
                 Vector256<float> low = Vector256.Load(queries + d) * factor, high = Vector256.Load(queries + d + 8) * factor;
-                if (TRow.Parts) (low, high) = Part(low, high);
+                if (TRow.Parts) (low, high) = Pair256.Part(low, high);
                 low.StoreAligned(prepared + d);
                 high.StoreAligned(prepared + d + 8);
             }
@@ -74,7 +74,7 @@ public static partial class DecodeAttention
             for (int d = 0; d < headDim; d += 16)
             {
                 Vector256<float> low = Vector256.LoadAligned(sums + d) * f, high = Vector256.LoadAligned(sums + d + 8) * f;
-                if (TRow.Parts) (low, high) = Join(low, high);
+                if (TRow.Parts) (low, high) = Pair256.Join(low, high);
                 low.Store(output + d);
                 high.Store(output + d + 8);
             }
@@ -382,20 +382,6 @@ public static partial class DecodeAttention
             Pair256 pair = default;
             TLoad.Load(source, ref seen, out pair.Even, out pair.Odd);
             return pair;
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static (Vector256<float> Even, Vector256<float> Odd) Part(Vector256<float> low, Vector256<float> high)
-        {
-            Vector256<double> even = Avx.Shuffle(low, high, 0x88).AsDouble(), odd = Avx.Shuffle(low, high, 0xDD).AsDouble();
-            return (Avx2.Permute4x64(even, 0xD8).AsSingle(), Avx2.Permute4x64(odd, 0xD8).AsSingle());
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static (Vector256<float> Low, Vector256<float> High) Join(Vector256<float> even, Vector256<float> odd)
-        {
-            Vector256<float> low = Avx.UnpackLow(even, odd), high = Avx.UnpackHigh(even, odd);
-            return (Avx.Permute2x128(low, high, 0x20), Avx.Permute2x128(low, high, 0x31));
         }
     }
 }

@@ -19,6 +19,22 @@ internal struct Pair256
         return new Pair256 { Even = Vector256.LoadAligned(sums) * factor, Odd = Vector256.LoadAligned(sums + 8) * factor };
     }
 
+    /// <summary>16 consecutive floats as even and odd ones.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector256<float> Even, Vector256<float> Odd) Part(Vector256<float> low, Vector256<float> high)
+    {
+        Vector256<double> even = Avx.Shuffle(low, high, 0x88).AsDouble(), odd = Avx.Shuffle(low, high, 0xDD).AsDouble();
+        return (Avx2.Permute4x64(even, 0xD8).AsSingle(), Avx2.Permute4x64(odd, 0xD8).AsSingle());
+    }
+
+    /// <summary>The inverse.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector256<float> Low, Vector256<float> High) Join(Vector256<float> even, Vector256<float> odd)
+    {
+        Vector256<float> low = Avx.UnpackLow(even, odd), high = Avx.UnpackHigh(even, odd);
+        return (Avx.Permute2x128(low, high, 0x20), Avx.Permute2x128(low, high, 0x31));
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Add(in Pair256 row, float probability)
     {

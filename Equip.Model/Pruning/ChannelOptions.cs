@@ -52,6 +52,9 @@ public sealed record ChannelOptions
     /// </summary>
     public bool Copies { get; init; } = true;
 
+    /// <summary>Whether that is so with this method: the others compute other channels for every token.</summary>
+    public bool MakesCopies => Copies && Method is (ChannelMethod.Pop or ChannelMethod.Static or ChannelMethod.Random);
+
     /// <summary>Gate-first: how channels are compared.</summary>
     public ChannelFactor Factor { get; init; }
 
@@ -76,7 +79,7 @@ public sealed record ChannelOptions
         return this with
         {
             Gamma = Method == ChannelMethod.Pop ? Gamma : 0,
-            Copies = Method is ChannelMethod.Pop or ChannelMethod.Static or ChannelMethod.Random && Copies,
+            Copies = MakesCopies,
             Factor = Method == ChannelMethod.GateFirst ? Factor : default,
             Threshold = Method == ChannelMethod.GateFirst && Threshold,
         };

@@ -199,6 +199,7 @@ internal sealed unsafe class ChannelPruningTests
             ChannelOptions options = new() { Method = method, Ratio = 0.4, Gamma = method == ChannelMethod.Pop ? 0.1 : 0 };
             float[] expected = Step(copies: false), actual = Step(copies: true);
             Assert.That(actual, Is.EqualTo(expected));
+            Assert.That(expected, Has.None.Zero);
 
             float[] Step(bool copies)
             {
@@ -236,6 +237,7 @@ internal sealed unsafe class ChannelPruningTests
         }
 
         TestData.AssertClose(parts, Array.ConvertAll(whole, value => (double)value), 1e-5, 1e-5);
+        Assert.That(whole, Has.None.Zero);
     }
 
     [Test]
