@@ -9,11 +9,17 @@ namespace Equip.Kernels.Linear;
 /// </summary>
 internal static unsafe class ChannelSum
 {
-    // Sums of a block stay in the first-level cache; shorter blocks would cut rows into shorter streams.
-    private const int BlockColumns = 4096;
+    // Sums of a block come from near caches; shorter blocks would cut rows into shorter streams, which costs more than sums that leave the first level.
+    private const int BlockColumns = 8192;
 
-    private const int PartBytes = 128 << 10;
-    private const int MaxParts = 32;
+    // A part starts on cold streams and its sums are read again, so there are few, yet enough for as many threads.
+    private const int LeastPartBytes = 128 << 10;
+    private const int PartBytes = 4 << 20;
+    private const int FewParts = 16;
+    private const int MostParts = 64;
+
+    // The parts of so many columns are added by one thread.
+    private const int FinishColumns = 1024;
 
     public static void Add(KernelContext context, in WeightMatrix weights, int* list, int count, float* activations, float* output, bool accumulate)
     {
@@ -22,7 +28,7 @@ internal static unsafe class ChannelSum
         {
             Context = context,
             Rows = new RowSource(weights, list, count),
-            Parts = (int)Math.Clamp(bytes / PartBytes, 1, MaxParts),
+            Parts = (int)Math.Clamp(bytes / LeastPartBytes, 1, Math.Clamp(bytes / PartBytes, FewParts, MostParts)),
             Activations = activations,
             Output = output,
             Accumulate = accumulate,
@@ -56,7 +62,7 @@ internal static unsafe class ChannelSum
             };
             Context.Pool.Run(in job, Parts * blocks);
             Finish<TLanes, TVector, TWeights> finish = new() { Of = job };
-            Context.Pool.Run(in finish, blocks);
+            Context.Pool.Run(in finish, (Rows.Columns + FinishColumns - 1) / FinishColumns);
         }
     }
 
@@ -118,8 +124,9 @@ internal static unsafe class ChannelSum
 
         public readonly void Execute(int chunk, int worker)
         {
-            nint column = (nint)chunk * BlockColumns, columns = Math.Min(BlockColumns, Of.Rows.Columns - column);
-            float* sums = Of.Sums + ((long)chunk * BlockColumns);
+            nint column = (nint)chunk * FinishColumns, columns = Math.Min(FinishColumns, Of.Rows.Columns - column);
+            // A part's blocks lie end to end.
+            float* sums = Of.Sums + column;
             ChannelRows<TLanes, TVector, TWeights>.Finish(sums, (nint)Of.Blocks * BlockColumns, Of.Parts, columns, Of.Output + column, Of.Accumulate);
         }
     }

@@ -48,7 +48,7 @@ public sealed record ChannelOptions
 
     /// <summary>
     /// POP and its controls: whether a sequence copies the channels that it computes, to read them as fast as a whole matrix. Takes their bytes of
-    /// every sequence and, at the end of every prompt, the time to copy them.
+    /// every sequence and, at the end of every prompt, the time to copy them. The executor keeps the memory for the next sequence.
     /// </summary>
     public bool Copies { get; init; } = true;
 

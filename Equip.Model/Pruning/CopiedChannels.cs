@@ -9,14 +9,16 @@ namespace Equip.Model.Pruning;
 /// <summary>
 /// The channels of a feed-forward block that one sequence computes, copied so that they lie end to end: rows that are picked out of a matrix
 /// are read more slowly than a whole one (Zen 3, rows of 4 KB: four fifths of the speed). Costs their bytes for as long as the choice holds, and
-/// reading and writing them once.
+/// reading and writing them once; the memory comes from a pool and goes back to it.
 /// </summary>
 internal sealed unsafe class CopiedChannels : IDisposable
 {
+    private readonly BufferPool _pool;
     private readonly List<NativeBuffer> _buffers = [];
 
-    public CopiedChannels(KernelContext context, FeedForwardWeights block, ChannelWeights weights, int[] channels)
+    public CopiedChannels(KernelContext context, BufferPool pool, FeedForwardWeights block, ChannelWeights weights, int[] channels)
     {
+        _pool = pool;
         Gate = Copy(context, block.Gate, channels);
         Up = Copy(context, block.Up, channels);
         Down = Copy(context, weights.DownTransposed, channels);
@@ -41,7 +43,8 @@ internal sealed unsafe class CopiedChannels : IDisposable
 
     public void Dispose()
     {
-        foreach (NativeBuffer buffer in _buffers) buffer.Dispose();
+        foreach (NativeBuffer buffer in _buffers) _pool.Return(buffer);
+        _buffers.Clear();
     }
 
     private static float[]? Copy(float[]? bias, int[] channels) => bias is null ? null : Array.ConvertAll(channels, channel => bias[channel]);
@@ -55,7 +58,7 @@ internal sealed unsafe class CopiedChannels : IDisposable
 
     private byte* CopyRows(KernelContext context, void* source, long rowBytes, int[] channels)
     {
-        NativeBuffer buffer = new(channels.Length * rowBytes);
+        NativeBuffer buffer = _pool.Rent(channels.Length * rowBytes);
         _buffers.Add(buffer);
         fixed (int* rows = channels)
         {

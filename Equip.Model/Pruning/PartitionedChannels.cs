@@ -15,7 +15,7 @@ namespace Equip.Model.Pruning;
 /// ratio is met; ties go to the lower channel. Experts are ranked each by the tokens routed to it.]
 /// The controls are the same with other sizes or ranks: static has no candidates, the oracle nothing else, random draws the rank, anew for every text.
 /// </summary>
-internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeights weights, ChannelOptions options, int seed) : BlockChannels(block, weights)
+internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeights weights, ChannelOptions options, int seed, BufferPool copies) : BlockChannels(block, weights)
 {
     private int[] _computed = [];       // retained, then candidates, both ascending: a row between its neighbours is read faster than one alone
     private int[] _downRows = [];       // where their rows of down lie
@@ -81,7 +81,7 @@ internal sealed class PartitionedChannels(FeedForwardWeights block, ChannelWeigh
         _candidateNorms = Array.ConvertAll(_computed[_retained..], channel => Weights.DownNorms[channel]);
         _copied?.Dispose();
         _copied = null;
-        if (options.Copies && _computed.Length < Channels) _copied = new CopiedChannels(context, Block, Weights, _computed);
+        if (options.Copies && _computed.Length < Channels) _copied = new CopiedChannels(context, copies, Block, Weights, _computed);
         _downRows = _copied is null ? _computed : [.. Enumerable.Range(0, _computed.Length)];
     }
 

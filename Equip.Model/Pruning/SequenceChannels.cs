@@ -13,14 +13,14 @@ internal sealed class SequenceChannels : IDisposable
     private readonly BlockChannels[][] _blocks;     // [layer][block]
     private int _draw;
 
-    public SequenceChannels(KernelContext context, ChannelOptions options, ModelWeights weights)
+    public SequenceChannels(KernelContext context, ChannelOptions options, ModelWeights weights, BufferPool copies)
     {
         _context = context;
         _blocks = new BlockChannels[weights.Layers.Length][];
         for (int layer = 0; layer < _blocks.Length; layer++)
         {
             int number = 0;
-            _blocks[layer] = [.. weights.Layers[layer].Blocks.Select(block => Create(context, options, block, (layer << 16) + number++))];
+            _blocks[layer] = [.. weights.Layers[layer].Blocks.Select(block => Create(context, options, block, (layer << 16) + number++, copies))];
         }
     }
 
@@ -42,14 +42,14 @@ internal sealed class SequenceChannels : IDisposable
             foreach (BlockChannels block in layer) block.Dispose();
     }
 
-    private static BlockChannels Create(KernelContext context, ChannelOptions options, FeedForwardWeights block, int seed)
+    private static BlockChannels Create(KernelContext context, ChannelOptions options, FeedForwardWeights block, int seed, BufferPool copies)
     {
         ChannelWeights weights = ChannelWeights.Of(context, block, options.Method == ChannelMethod.Int8First);
         return options.Method switch
         {
             ChannelMethod.GateFirst => new GateFirstChannels(block, weights, options),
             ChannelMethod.Int8First => new Int8FirstChannels(block, weights, options),
-            _ => new PartitionedChannels(block, weights, options, seed),
+            _ => new PartitionedChannels(block, weights, options, seed, copies),
         };
     }
 }

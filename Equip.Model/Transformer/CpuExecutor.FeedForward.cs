@@ -13,6 +13,7 @@ public sealed unsafe partial class CpuExecutor
 {
     private readonly ExpertRouting? _routing;
     private readonly ChannelScratch _channelScratch;
+    private readonly BufferPool _channelCopies = new();
     private float[] _routerLogits = [];
     private float[] _expertInput = [];
     private float[] _expertOutput = [];
@@ -143,7 +144,7 @@ public sealed unsafe partial class CpuExecutor
     private void Show(BlockChannels channels, FeedForwardWeights block, int rows)
         => channels.Observe(_activations.Gate(rows)[..(rows * block.Channels)], _activations.Up(rows)[..(rows * block.Channels)], rows);
 
-    private SequenceChannels? CreateChannels(CacheOptions options) => options.Channels is { } channels ? new SequenceChannels(Context, channels, _weights) : null;
+    private SequenceChannels? CreateChannels(CacheOptions options) => options.Channels is { } channels ? new SequenceChannels(Context, channels, _weights, _channelCopies) : null;
 
     /// <summary>Counts what rows have read; a read that they share counts for each of them.</summary>
     private void CountFeedForward(long bytes, long denseBytes)

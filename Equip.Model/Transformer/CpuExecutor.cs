@@ -148,6 +148,7 @@ public sealed unsafe partial class CpuExecutor : IDisposable
         _promptValues?.Dispose();
         _promptStoredKeys?.Dispose();
         _scratch.Dispose();
+        _channelCopies.Dispose();
         foreach (PagePool pool in _pools.Values) pool.Dispose();
     }
 

@@ -64,7 +64,8 @@ internal sealed unsafe class ChannelPruningTests
         {
             using ChannelWeights weights = Weights(g, u, d, channels, hidden, int8: false, out FeedForwardWeights block);
             ChannelOptions options = new() { Method = method, Ratio = 0.4, Gamma = method == ChannelMethod.Pop ? 0.1 : 0, Copies = false };
-            using PartitionedChannels pruned = new(block, weights, options, seed: 7);
+            using BufferPool copies = new();
+            using PartitionedChannels pruned = new(block, weights, options, seed: 7, copies);
             pruned.Observe(TestData.Random(channels * 3, 5), TestData.Random(channels * 3, 6), 3);
             pruned.EndPrompt(Contexts.For(Isa.Auto));
             ChannelScratch scratch = new(channels);
@@ -203,7 +204,8 @@ internal sealed unsafe class ChannelPruningTests
 
             float[] Step(bool copies)
             {
-                using PartitionedChannels pruned = new(block, weights, options with { Copies = copies }, seed: 7);
+                using BufferPool pool = new();
+                using PartitionedChannels pruned = new(block, weights, options with { Copies = copies }, seed: 7, pool);
                 pruned.Observe(TestData.Random(channels * 3, 5), TestData.Random(channels * 3, 6), 3);
                 pruned.EndPrompt(Contexts.For(Isa.Auto));
                 if (copies)

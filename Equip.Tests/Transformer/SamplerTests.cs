@@ -118,10 +118,10 @@ internal sealed class SamplerTests
     {
         float[] logits = TestData.Random(5000);
         Sampler[] samplers = [new(), new(1), new(1, 40), new(1, 0, 0.9f), new(1, 40, 0.9f)];
-        foreach (Sampler sampler in samplers) sampler.Sample(logits);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        foreach (Sampler sampler in samplers) sampler.Sample(logits);
-        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+        Allocations.AssertNone(() =>
+        {
+            foreach (Sampler sampler in samplers) sampler.Sample(logits);
+        });
     }
 
     [TestCase(1e-30f)]
