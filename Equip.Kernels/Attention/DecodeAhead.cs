@@ -30,12 +30,26 @@ internal readonly unsafe struct DecodeAhead
     public DecodeAhead(long* rows, int count, int rowBytes, long* list)
     {
         First = list;
-        int lane = (count + Lanes - 1) / Lanes;
-        Vector256<long> four = Vector256.Create((long)list);
-        for (int row = 0; row < lane; row++)
+        int lane = (count + Lanes - 1) / Lanes, step = 1;
+        if (lane > 0 && EndToEnd(rows, lane, rowBytes) && EndToEnd(rows + lane, lane, rowBytes) && EndToEnd(rows + (2 * lane), lane, rowBytes) && EndToEnd(rows + (3 * lane), lane, rowBytes))
+        {
+            rowBytes *= lane;
+            step = lane;
+        }
+
+        Vector256<long> four = Vector256.Create((long)list), line = Vector256.Create((long)Line);
+        for (int row = 0; row < lane; row += step)
         {
             four = Vector256.Create(rows[row], rows[lane + row], rows[(2 * lane) + row], rows[(3 * lane) + row]);
-            for (int i = 0; i < rowBytes; i += Line, list += Lanes, four += Vector256.Create((long)Line)) four.Store(list);
+            int i = 0;
+            for (; i + (2 * Line) <= rowBytes; i += 2 * Line, list += 2 * Lanes)
+            {
+                four.Store(list);
+                (four + line).Store(list + Lanes);
+                four += line + line;
+            }
+
+            for (; i < rowBytes; i += Line, list += Lanes, four += line) four.Store(list);
         }
 
         // Whoever computes more than is listed fetches the last lines again.
@@ -64,4 +78,8 @@ internal readonly unsafe struct DecodeAhead
         if (lines > 7) Sse.Prefetch0((void*)next[7]);
         next += lines;
     }
+
+    // Whether the rows of a lane are one stretch of memory, which is listed faster.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool EndToEnd(long* rows, int lane, int rowBytes) => rows[lane - 1] - rows[0] == (lane - 1L) * rowBytes;
 }
