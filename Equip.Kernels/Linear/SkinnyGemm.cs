@@ -3,16 +3,14 @@ using Equip.Kernels.Dispatch;
 namespace Equip.Kernels.Linear;
 
 /// <summary>
-/// A few inputs: every weight is read from memory once and multiplied with all of them. Columns are cut into blocks whose
-/// inputs stay in the cache; four rows of a block are gone over once for each handful of inputs that fits in the registers,
-/// while the next four rows are fetched.
+/// A few inputs: every weight is read from memory once and multiplied with all of them. Four rows are gone over once for each
+/// handful of inputs that fits in the registers, while the next four rows are fetched. Rows are not cut into blocks whose inputs stay in
+/// the first-level cache: starting and adding up a block costs more than reading inputs from the second level.
 /// </summary>
 internal static unsafe class SkinnyGemm
 {
     /// <summary>The largest batch that comes here.</summary>
     public const int MaxBatch = 16;
-
-    private const int BlockColumns = 1024;
 
     /// <summary>output[b, r] = W[r] · input[b] (+ bias[r]) (+ output[b, r]).</summary>
     public static void Multiply(KernelContext context, in WeightMatrix weights, float* input, float* output, int batch, float* bias, bool accumulate)
@@ -41,17 +39,14 @@ internal static unsafe class SkinnyGemm
         public readonly void Run<TKernel>()
             where TKernel : struct, IRowKernel
         {
-            nint whole = Rows.Columns / TKernel.Step * TKernel.Step, blocks = (whole + BlockColumns - 1) / BlockColumns;
+            nint whole = Rows.Columns / TKernel.Step * TKernel.Step;
             int passes = (Batch + TKernel.MaxInputs - 1) / TKernel.MaxInputs;
-            long passBytes = TKernel.PackedBytes(BlockColumns, TKernel.MaxInputs);
-            byte* packed = (byte*)Context.SharedScratch(blocks * passes * passBytes), next = packed;
-            for (nint column = 0; column < whole; column += BlockColumns)
+            long passBytes = TKernel.PackedBytes(whole, TKernel.MaxInputs);
+            byte* packed = (byte*)Context.SharedScratch(passes * passBytes);
+            for (int pass = 0; pass < passes; pass++)
             {
-                for (int pass = 0; pass < passes; pass++, next += passBytes)
-                {
-                    int start = pass * Batch / passes, count = ((pass + 1) * Batch / passes) - start;
-                    TKernel.Pack(Input + ((nint)start * Rows.Columns) + column, Rows.Columns, count, Math.Min(BlockColumns, whole - column), next);
-                }
+                int start = pass * Batch / passes, count = ((pass + 1) * Batch / passes) - start;
+                TKernel.Pack(Input + ((nint)start * Rows.Columns), Rows.Columns, count, whole, packed + (pass * passBytes));
             }
 
             Job<TKernel> job = new()
@@ -85,38 +80,27 @@ internal static unsafe class SkinnyGemm
         public readonly void Execute(int chunk, int worker)
         {
             RowRange range = Rows.Range(chunk);
-            for (long row = range.First; row < range.End; row++) Begin(row);
-            for (nint column = 0; column < Whole; column += BlockColumns)
-            {
-                nint columns = Math.Min(BlockColumns, Whole - column);
-                for (long row = range.First; row < range.FirstQuarterEnd; row++) MultiplyBlock(range, row, column, columns);
-            }
+            for (long row = range.First; row < range.FirstQuarterEnd; row++) MultiplyRows(range, row);
         }
 
-        private readonly void MultiplyBlock(in RowRange range, long row, nint column, nint columns)
+        private readonly void MultiplyRows(in RowRange range, long row)
         {
-            bool lastRows = row + 1 == range.FirstQuarterEnd, lastBlock = column + columns >= Whole;
-            long next = lastRows && !lastBlock ? range.First : range.After(row);
-            nint nextColumn = !lastRows ? column : lastBlock ? 0 : column + columns;
-            RowGroup group = Rows.Group(row, range.Quarter, column);
-            Rows.StreamAhead(ref group, columns, next, range.Quarter, nextColumn);
+            RowGroup group = Rows.Group(row, range.Quarter, 0);
+            Rows.StreamAhead(ref group, Whole, range.After(row), range.Quarter, 0);
             RowGroup own = group;
-            byte* inputs = Packed + (column / BlockColumns * Passes * PassBytes);
             float* sums = stackalloc float[RowGroup.Rows * 4];
             int rows = range.Count(row);
-            for (int pass = 0; pass < Passes; pass++, inputs += PassBytes)
+            for (int pass = 0; pass < Passes; pass++)
             {
                 if (Passes > 1) group = FetchShare(own, pass);
+                byte* inputs = Packed + (pass * PassBytes);
                 int start = pass * Batch / Passes, count = ((pass + 1) * Batch / Passes) - start;
-                if (count == 1) TKernel.Run<Count1>(in group, inputs, columns, sums);
-                else if (count == 2) TKernel.Run<Count2>(in group, inputs, columns, sums);
-                else if (count == 3) TKernel.Run<Count3>(in group, inputs, columns, sums);
-                else TKernel.Run<Count4>(in group, inputs, columns, sums);
+                if (count == 1) TKernel.Run<Count1>(in group, inputs, Whole, sums);
+                else if (count == 2) TKernel.Run<Count2>(in group, inputs, Whole, sums);
+                else if (count == 3) TKernel.Run<Count3>(in group, inputs, Whole, sums);
+                else TKernel.Run<Count4>(in group, inputs, Whole, sums);
                 for (int i = 0; i < count; i++)
-                {
-                    float* output = Output + ((long)(start + i) * Rows.Count) + row;
-                    for (int r = 0; r < rows; r++) output[r * range.Quarter] += sums[(i * RowGroup.Rows) + r];
-                }
+                    for (int r = 0; r < rows; r++) Store(start + i, row + (r * range.Quarter), sums[(i * RowGroup.Rows) + r]);
             }
         }
 
@@ -132,16 +116,13 @@ internal static unsafe class SkinnyGemm
             return group;
         }
 
-        // What the blocks do not bring: bias, what was there, and columns that fill no step.
-        private readonly void Begin(long row)
+        // With what the kernel does not bring: bias, what was there, and columns that fill no step.
+        private readonly void Store(int input, long row, float sum)
         {
-            for (int i = 0; i < Batch; i++)
-            {
-                float sum = Bias == null ? 0 : Bias[row];
-                if (Whole < Rows.Columns) sum += TKernel.Tail(Rows.Row(row), Input + ((nint)i * Rows.Columns), Whole, Rows.Columns);
-                float* output = Output + ((long)i * Rows.Count) + row;
-                *output = Accumulate ? *output + sum : sum;
-            }
+            if (Whole < Rows.Columns) sum += TKernel.Tail(Rows.Row(row), Input + ((nint)input * Rows.Columns), Whole, Rows.Columns);
+            if (Bias != null) sum += Bias[row];
+            float* output = Output + ((long)input * Rows.Count) + row;
+            *output = Accumulate ? *output + sum : sum;
         }
     }
 }
