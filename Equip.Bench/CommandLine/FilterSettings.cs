@@ -22,6 +22,7 @@ internal sealed class FilterSettings
     private readonly ListOption<FilterKeys> _keys;
     private readonly ListOption<bool> _appends;
     private readonly ListOption<FilterFusion> _fusion;
+    private readonly ListOption<bool> _holds;
     private readonly ListOption<FilterRule> _rule;
 
     /// <summary>Makes the options.</summary>
@@ -43,6 +44,7 @@ internal sealed class FilterSettings
         _keys = ListOptions.Names(["--filter-keys"], "Keys are compared before (pre) or after (post) rotation.", Keys, one);
         _appends = ListOptions.Names(["--filter-cache"], "Whether a filtered token's K and V enter the cache.", Caches, one);
         _fusion = ListOptions.Names(["--filter-fusion"], "How the similarities of K and V are weighed: by variance over heads, half each, or one alone.", Fusions, one);
+        _holds = ListOptions.Names(["--filter-share"], "Whether every layer is held within 2 points of its share (held), or follows its threshold alone (free).", Shares, one);
         _rule = ListOptions.Names(["--filter-rule"], "Which tokens are filtered; random and reverse (the least similar) are controls.", Rules, one);
     }
 
@@ -58,11 +60,14 @@ internal sealed class FilterSettings
         ("variance", FilterFusion.Variance), ("half", FilterFusion.Half), ("k", FilterFusion.Key), ("v", FilterFusion.Value),
     ]);
 
+    /// <summary>What becomes of the share.</summary>
+    public static Choices<bool> Shares { get; } = new([("held", true), ("free", false)]);
+
     /// <summary>The rules.</summary>
     public static Choices<FilterRule> Rules { get; } = new([("similar", FilterRule.Similar), ("random", FilterRule.Random), ("reverse", FilterRule.Reverse)]);
 
     /// <summary>Every option.</summary>
-    public IEnumerable<Option> All => [_ratio, _schedule, _gamma, _eta, _warmUp, _keys, _appends, _fusion, _rule];
+    public IEnumerable<Option> All => [_ratio, _schedule, _gamma, _eta, _warmUp, _keys, _appends, _fusion, _holds, _rule];
 
     /// <summary>Every cache with every filter asked for; a ratio of 0 comes once, without a filter.</summary>
     /// <param name="parsed">The command line.</param>
@@ -80,11 +85,12 @@ internal sealed class FilterSettings
                 from gamma in _gamma.Values(parsed)
                 from fusion in _fusion.Values(parsed)
                 from appends in _appends.Values(parsed)
+                from holds in _holds.Values(parsed)
                 from eta in _eta.Values(parsed)
                 from warmUp in _warmUp.Values(parsed)
                 select ratio == 0 ? null : new TokenFilterOptions
                 {
-                    Ratio = ratio, Schedule = schedule, Rule = rule, Keys = keys, Gamma = gamma, Fusion = fusion, Appends = appends, Eta = eta, WarmUpTokens = warmUp,
+                    Ratio = ratio, Schedule = schedule, Rule = rule, Keys = keys, Gamma = gamma, Fusion = fusion, Appends = appends, Eta = eta, WarmUpTokens = warmUp, HoldsShare = holds,
                 }).Distinct(),
         ];
         return [.. caches.SelectMany(cache => filters.Select(filter => cache with { Filter = filter }))];
@@ -108,6 +114,7 @@ internal sealed class FilterSettings
             Appends = _appends.Values(parsed)[0],
             Eta = _eta.Values(parsed)[0],
             WarmUpTokens = _warmUp.Values(parsed)[0],
+            HoldsShare = _holds.Values(parsed)[0],
         };
     }
 

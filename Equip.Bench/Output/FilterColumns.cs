@@ -19,6 +19,7 @@ internal static class FilterColumns
         new("filter_gamma", "filter gamma", Real, Setting, row => Format.Real(cache(row).Filter?.Gamma)),
         new("filter_fusion", "filter fusion", Text, Setting, row => cache(row).Filter is { } filter ? FilterSettings.Fusions.NameOf(filter.Fusion) : null),
         new("filter_cache", "filter cache", Text, Setting, row => cache(row).Filter is { } filter ? FilterSettings.Caches.NameOf(filter.Appends) : null),
+        new("filter_share", "filter share", Text, Setting, row => cache(row).Filter is { } filter ? FilterSettings.Shares.NameOf(filter.HoldsShare) : null),
         new("filter_rule", "filter rule", Text, Setting, row => cache(row).Filter is { } filter ? FilterSettings.Rules.NameOf(filter.Rule) : null),
         new("filter_eta", "filter eta", Real, Setting, row => Format.Real(cache(row).Filter?.Eta)),
         new("filter_warmup", "filter warm-up", Integer, Setting, row => cache(row).Filter?.WarmUpTokens),

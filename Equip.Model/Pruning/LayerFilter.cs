@@ -8,7 +8,7 @@ internal sealed class LayerFilter(TokenFilterOptions options, int layer, double 
 
     private readonly Anchors _keys = new(kvHeads, headDim);
     private readonly Anchors _values = new(kvHeads, headDim);
-    private readonly OnlineQuantile _threshold = new(rate, options.Eta);
+    private readonly OnlineQuantile _threshold = new(rate, options.Eta, options.HoldsShare);
     private readonly Random _random = new(layer);
     private int _tokens;
 

@@ -5,12 +5,13 @@ namespace Equip.Model.Pruning;
 /// <summary>
 /// Picks a wanted share of a stream, the largest values: those above a threshold that starts as the quantile of a sample and then moves up
 /// after every value above it and down after every other one. That alone is late where the stream is unlike the sample (a prompt that attends
-/// is unlike tokens that do not). So a choice that would take the number of picked values two points off the share is turned; and if the
+/// is unlike tokens that do not). So, if the share is to be held, a choice that would take the number of picked values two points off the share is turned; and if the
 /// newest values then lie all on one side of the threshold, it starts anew from them, whatever their place and scale [GUESS].
 /// </summary>
 /// <param name="rate">The share, above 0 and below 1.</param>
 /// <param name="eta">Step, in standard deviations of the sample.</param>
-internal sealed class OnlineQuantile(double rate, double eta)
+/// <param name="holds">Whether the share is held.</param>
+internal sealed class OnlineQuantile(double rate, double eta, bool holds)
 {
     private const int Newest = 32, Fewest = 8;
 
@@ -47,7 +48,7 @@ internal sealed class OnlineQuantile(double rate, double eta)
         if (double.IsNaN(value)) return false;
         _newest[_count++ % Newest] = value;
         bool picked = Exceeds(value);
-        if (Math.Abs(_excess + (picked ? 1 : 0) - rate) > Off * Math.Max(_count, LeastCount))
+        if (holds && Math.Abs(_excess + (picked ? 1 : 0) - rate) > Off * Math.Max(_count, LeastCount))
         {
             picked = !picked;
             Span<double> newest = stackalloc double[Newest];

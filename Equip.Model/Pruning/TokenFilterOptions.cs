@@ -76,6 +76,9 @@ public sealed record TokenFilterOptions
     /// <summary>How fast a threshold moves, in standard deviations of the similarity per token; above 0, at most 1.</summary>
     public double Eta { get; init; } = 0.05;
 
+    /// <summary>Whether every layer is held within 2 points of its share, rather than left to its threshold alone.</summary>
+    public bool HoldsShare { get; init; } = true;
+
     /// <summary>How K and V are weighed.</summary>
     public FilterFusion Fusion { get; init; }
 
@@ -96,7 +99,7 @@ public sealed record TokenFilterOptions
         ActsAtDecode = true,
         Positions = "any, beside every policy",
         Guesses = "keys before RoPE (--filter-keys); gamma .99 after a plain mean of 16 tokens (--filter-gamma); fusion weights by the other's variance over heads (--filter-fusion); " +
-            "threshold by an online quantile of step eta .05 deviations (--filter-eta), a decision that would take a layer 2 points off its rate is turned; filtered tokens enter the cache (--filter-cache); a layer's rate at most .95; " +
+            "threshold by an online quantile of step eta .05 deviations (--filter-eta), a decision that would take a layer 2 points off its rate is turned (--filter-share); filtered tokens enter the cache (--filter-cache); a layer's rate at most .95; " +
             "prompts and the first 128 tokens dense (--filter-warmup); layers in tiers by measured damage (--filter-schedule)",
     };
 

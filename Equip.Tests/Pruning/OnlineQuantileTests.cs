@@ -7,7 +7,7 @@ internal sealed class OnlineQuantileTests
     [Test]
     public void Picks_StartsAtTheSamplesQuantile()
     {
-        OnlineQuantile quantile = new(0.25, 0.05);
+        OnlineQuantile quantile = new(0.25, 0.05, holds: true);
         foreach (double value in new[] { 4.0, 1, 3, 2, 5 }) quantile.Observe(value);
         Assert.That(quantile.Picks(4.5), Is.True, "the threshold is 4");
         Assert.That(quantile.Threshold, Is.EqualTo(4 + (0.05 * Math.Sqrt(2) * 0.75)).Within(1e-12));
@@ -23,7 +23,7 @@ internal sealed class OnlineQuantileTests
     {
         // The mean climbs by four of the sample's deviations: a fixed threshold would let everything through.
         Random random = new(3);
-        OnlineQuantile quantile = new(share, 0.05);
+        OnlineQuantile quantile = new(share, 0.05, holds: true);
         for (int i = 0; i < 400; i++) quantile.Observe(random.NextDouble());
         int above = 0;
         for (int i = 0; i < 4000; i++)
@@ -38,7 +38,7 @@ internal sealed class OnlineQuantileTests
         [Values("alike", "shifted", "scaled up", "scaled down", "outliers", "slow", "constant")] string stream)
     {
         Random random = new(5);
-        OnlineQuantile quantile = new(share, 0.05);
+        OnlineQuantile quantile = new(share, 0.05, holds: true);
         for (int i = 0; i < 200; i++) quantile.Observe(stream == "outliers" && i % 50 == 0 ? 1000 : TestNormal(random));
         int picked = 0;
         double slow = 0;
@@ -65,7 +65,7 @@ internal sealed class OnlineQuantileTests
     public void Picks_ShiftedAndScaledStream_PicksTheLargest([Values(0.1, 0.3, 0.5)] double share)
     {
         Random random = new(8);
-        OnlineQuantile quantile = new(share, 0.05);
+        OnlineQuantile quantile = new(share, 0.05, holds: true);
         for (int i = 0; i < 200; i++) quantile.Observe(TestNormal(random));
         double[] values = [.. Enumerable.Range(0, 1000).Select(_ => 40 + (TestNormal(random) * 25))];
         double[] picked = [.. values.Where(quantile.Picks)];
@@ -74,4 +74,29 @@ internal sealed class OnlineQuantileTests
     }
 
     private static double TestNormal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+
+    [Test]
+    public void Picks_FreeOfItsShare_FollowsTheThresholdAlone()
+    {
+        OnlineQuantile free = new(0.3, 0.05, holds: false), held = new(0.3, 0.05, holds: true);
+        double[] sample = [.. Enumerable.Range(0, 11).Select(i => i / 10.0)];
+        foreach (double value in sample)
+        {
+            free.Observe(value);
+            held.Observe(value);
+        }
+
+        // tau = the 0.7 quantile, then tau += eta deviation ([s > tau] - 0.3): all of these are above it, which held takes to 0.3.
+        double tau = 0.7, step = 0.05 * Math.Sqrt(0.1);
+        int picked = 0;
+        for (int i = 0; i < 20; i++)
+        {
+            Assert.That(free.Picks(2), Is.True);
+            tau += step * 0.7;
+            Assert.That(free.Threshold, Is.EqualTo(tau).Within(1e-12));
+            picked += held.Picks(2) ? 1 : 0;
+        }
+
+        Assert.That(picked, Is.InRange(5, 7));
+    }
 }
