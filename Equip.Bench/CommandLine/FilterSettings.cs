@@ -90,7 +90,7 @@ internal sealed class FilterSettings
                 from warmUp in _warmUp.Values(parsed)
                 select ratio == 0 ? null : new TokenFilterOptions
                 {
-                    Ratio = ratio, Schedule = schedule, Rule = rule, Keys = keys, Gamma = gamma, Fusion = fusion, Appends = appends, Eta = eta, WarmUpTokens = warmUp, HoldsShare = holds,
+                    Ratio = ratio, Schedule = schedule, Rule = rule, Keys = keys, Gamma = gamma, Fusion = fusion, Appends = appends, Eta = eta, WarmUpTokens = warmUp, HoldsShare = holds || rule == FilterRule.Random,
                 }).Distinct(),
         ];
         return [.. caches.SelectMany(cache => filters.Select(filter => cache with { Filter = filter }))];

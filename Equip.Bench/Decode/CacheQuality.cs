@@ -25,7 +25,9 @@ internal static class CacheQuality
             foreach (CacheOptions cache in group.Prepend(full).Distinct())
             {
                 step($"perplexity of {cache.Policy}");
-                Perplexity perplexity = Perplexity.Measure(executor, cache, text, promptTokens, () => { }, stop);
+                // Texts side by side would each copy their channels, which changes no bit.
+                CacheOptions scored = cache with { Channels = cache.Channels is { } channels ? channels with { Copies = false } : null };
+                Perplexity perplexity = Perplexity.Measure(executor, scored, text, promptTokens, () => { }, stop);
                 results[cache] = new PerplexityChange(perplexity, reference ??= perplexity);
             }
         }

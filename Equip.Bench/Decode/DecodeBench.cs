@@ -48,7 +48,7 @@ internal sealed class DecodeBench(CpuExecutor executor)
                 executor.EvictionTime - eviction,
                 sequences.Sum(sequence => sequence.KvBytes),
                 sequences.Average(sequence => sequence.LiveTokens),
-                PeakMemory.Read())
+                PeakMemory.Read() - executor.IdleCopyBytes)
             {
                 Filter = executor.FilterTime - filter,
                 Attention = executor.AttentionBlockTime - attention,

@@ -37,7 +37,7 @@ internal sealed record DecodeTest
 /// <param name="Eviction">Part of <paramref name="Elapsed"/> spent in eviction work.</param>
 /// <param name="KvBytes">Bytes of K and V at the end, all sequences.</param>
 /// <param name="LiveTokens">Live rows per KV head at the end, mean over layers, heads and sequences.</param>
-/// <param name="PeakMemory">Peak resident bytes of the process during the repetition.</param>
+/// <param name="PeakMemory">Peak resident bytes of the process during the repetition, less copies of channels that earlier tests have left.</param>
 internal sealed record DecodeSample(TimeSpan Elapsed, TimeSpan FirstToken, TimeSpan Eviction, long KvBytes, double LiveTokens, long PeakMemory)
 {
     /// <summary>Part of <see cref="Elapsed"/> spent deciding which tokens are filtered.</summary>

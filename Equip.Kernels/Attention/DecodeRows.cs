@@ -14,7 +14,7 @@ internal unsafe struct DecodeRows
     // Blocks that make it worth to walk at several places.
     private const int LongBlocks = 8;
 
-    // Paths score this many rows at a time from where a piece starts, and store as many scores.
+    // Paths score up to this many rows at a time from where a piece starts, and may store as many scores.
     private const int ScoredRows = 4;
 
     private readonly int _rowBytes, _capacity, _share;

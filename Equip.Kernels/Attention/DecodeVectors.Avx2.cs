@@ -10,9 +10,6 @@ internal struct Pair256
     public Vector256<float> Even, Odd;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Pair256 operator +(in Pair256 a, in Pair256 b) => new() { Even = a.Even + b.Even, Odd = a.Odd + b.Odd };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static unsafe Pair256 Load(float* sums, float rescale)
     {
         Vector256<float> factor = Vector256.Create(rescale);

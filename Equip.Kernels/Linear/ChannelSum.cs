@@ -5,18 +5,17 @@ namespace Equip.Kernels.Linear;
 
 /// <summary>
 /// y = sum of scaled rows. The list of rows is cut into parts and the columns into blocks; each part sums its rows, four at
-/// a time, into floats of its own, and then the parts are added in their order. The cuts depend on the shape alone.
+/// a time, into floats of its own, and then the parts are added in their order. The cuts depend on the shape and the thread count alone.
 /// </summary>
 internal static unsafe class ChannelSum
 {
     // Sums of a block come from near caches; shorter blocks would cut rows into shorter streams, which costs more than sums that leave the first level.
     private const int BlockColumns = 8192;
 
-    // A part starts on cold streams and its sums are read again, so there are few, yet enough for as many threads.
+    // A part starts on cold streams and its sums are read again, so there are few, yet enough to share out.
     private const int LeastPartBytes = 128 << 10;
-    private const int PartBytes = 4 << 20;
-    private const int FewParts = 16;
-    private const int MostParts = 64;
+    private const int PartsPerThread = 8;
+    private const int MostParts = 256;
 
     // The parts of so many columns are added by one thread.
     private const int FinishColumns = 1024;
@@ -28,7 +27,7 @@ internal static unsafe class ChannelSum
         {
             Context = context,
             Rows = new RowSource(weights, list, count),
-            Parts = (int)Math.Clamp(bytes / LeastPartBytes, 1, Math.Clamp(bytes / PartBytes, FewParts, MostParts)),
+            Parts = (int)Math.Clamp(bytes / LeastPartBytes, 1, Math.Min(PartsPerThread * context.Threads, MostParts)),
             Activations = activations,
             Output = output,
             Accumulate = accumulate,

@@ -5,7 +5,7 @@ namespace Equip.Kernels.Linear;
 /// <summary>
 /// A few inputs: every weight is read from memory once and multiplied with all of them. Four rows are gone over once for each
 /// handful of inputs that fits in the registers, while the next four rows are fetched. Rows are not cut into blocks whose inputs stay in
-/// the first-level cache: starting and adding up a block costs more than reading inputs from the second level.
+/// the first-level cache: starting and adding up a block costs more than reading inputs from further away.
 /// </summary>
 internal static unsafe class SkinnyGemm
 {

@@ -11,6 +11,15 @@ internal sealed class BufferPool : IDisposable
     private readonly List<NativeBuffer> _idle = [];
     private bool _disposed;
 
+    /// <summary>Bytes that are kept and not lent.</summary>
+    public long IdleBytes
+    {
+        get
+        {
+            lock (_idle) return _idle.Sum(buffer => buffer.Length);
+        }
+    }
+
     /// <summary>Lends a buffer of at least so many bytes, contents undefined.</summary>
     /// <exception cref="OutOfMemoryException">The system has not that much.</exception>
     public NativeBuffer Rent(long bytes)

@@ -49,7 +49,7 @@ public enum FilterRule
 /// (1 - gamma) times the new, moved by filtered tokens too, with gamma 0.99. [GUESS] Fusion: w = var V / (var K + var V) over the KV heads
 /// weighs the mean similarity of K, 1 - w that of V (half each where there is one head). [GUESS] A layer's threshold starts as the
 /// quantile of the dense tokens' similarities and moves by eta times their deviation towards its rate. [GUESS] A decision that would take a layer more than 2 points
-/// (of 64 tokens at least) off its rate is turned; if the last 8 to 32 similarities lie all on one side of the threshold then, it starts anew from them. [GUESS] A layer is filtered at
+/// (of 64 tokens at least) off its rate is turned (<see cref="HoldsShare"/>); if the last 8 to 32 similarities lie all on one side of the threshold then, it starts anew from them. [GUESS] A layer is filtered at
 /// most at 0.95. [GUESS] A filtered token's K and V enter the cache. [GUESS] Prompts and the first tokens of a sequence are dense.
 /// Measured with <c>equip eval perplexity --filter 0.3</c>: appending beats leaving out; gamma 0.99 beats 0.9 before rotation, after it 0.9 does.
 /// </summary>

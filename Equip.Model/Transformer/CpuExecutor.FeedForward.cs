@@ -21,6 +21,9 @@ public sealed unsafe partial class CpuExecutor
     private FeedForwardTraffic _counted;
     private TimeSpan _choosing;
 
+    /// <summary>Bytes kept of channels that earlier sequences had copied, for the next one.</summary>
+    public long IdleCopyBytes => _channelCopies.IdleBytes;
+
     /// <summary>What the feed-forward blocks of decode steps have cost so far.</summary>
     public FeedForwardTraffic FeedForwardTraffic { get; private set; }
 
