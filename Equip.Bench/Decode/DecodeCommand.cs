@@ -53,7 +53,8 @@ internal sealed class DecodeCommand : ToolCommand
               KV          bytes of keys and values held at the end, whole pages, all sequences; and of what all tokens would take
               kept        the budget as a fraction of the prompt (--ratio)
               weights/s   bytes of weights read a second while decoding
-              peak RSS    resident memory of the process (mapped weights included) during the test
+              peak RSS    resident memory of the process (mapped weights included) during the test, without the copies of channels that
+                          --pop has left for the next test
               change %    perplexity of the cache against the full one, over the same text
 
               --suite equip compares the in-place forms with every baseline, on random weights and filled caches, for the
