@@ -88,6 +88,7 @@ internal sealed class FilterSettings
                 from holds in _holds.Values(parsed)
                 from eta in _eta.Values(parsed)
                 from warmUp in _warmUp.Values(parsed)
+                // Random choices follow no threshold that could leave the share.
                 select ratio == 0 ? null : new TokenFilterOptions
                 {
                     Ratio = ratio, Schedule = schedule, Rule = rule, Keys = keys, Gamma = gamma, Fusion = fusion, Appends = appends, Eta = eta, WarmUpTokens = warmUp, HoldsShare = holds || rule == FilterRule.Random,

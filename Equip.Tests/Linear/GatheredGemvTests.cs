@@ -79,6 +79,7 @@ internal sealed unsafe class GatheredGemvTests
         float[] activations = TestData.Random(count, 3);
         float[][] first = [.. Enumerable.Range(0, 3).Select(_ => new float[outputs])];
         for (int i = 0; i < 3; i++) GatheredGemv.Channels(Contexts.For(isa, 1 + i), matrix.Weights, list, activations, first[i]);
+        Assert.That(first, Has.All.None.Zero);
         int bytes = channels * outputs * type.Size();
         using NativeBuffer weights = new(bytes + 64);
         float[] output = new float[outputs + 16];
