@@ -14,8 +14,8 @@ internal unsafe interface IPrefillRow<TRow>
 
     static abstract TRow Multiply(TRow a, TRow b);
 
-    /// <summary>factor * lanes + sum.</summary>
-    static abstract TRow MultiplyAdd(float factor, TRow lanes, TRow sum);
+    /// <summary>*factor * lanes + sum: by address, as the compiler would load what it is given into a register before it broadcasts it.</summary>
+    static abstract TRow MultiplyAdd(float* factor, TRow lanes, TRow sum);
 
     static abstract void Store(float* destination, TRow row);
 }
@@ -35,8 +35,8 @@ internal unsafe struct PrefillRow1<TLanes, TFloats, TWords> : IPrefillRow<Prefil
     public static PrefillRow1<TLanes, TFloats, TWords> Multiply(PrefillRow1<TLanes, TFloats, TWords> a, PrefillRow1<TLanes, TFloats, TWords> b) => new() { _a = TLanes.Multiply(a._a, b._a) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static PrefillRow1<TLanes, TFloats, TWords> MultiplyAdd(float factor, PrefillRow1<TLanes, TFloats, TWords> lanes, PrefillRow1<TLanes, TFloats, TWords> sum)
-        => new() { _a = TLanes.MultiplyAdd(TLanes.Create(factor), lanes._a, sum._a) };
+    public static PrefillRow1<TLanes, TFloats, TWords> MultiplyAdd(float* factor, PrefillRow1<TLanes, TFloats, TWords> lanes, PrefillRow1<TLanes, TFloats, TWords> sum)
+        => new() { _a = TLanes.MultiplyAdd(TLanes.Create(*factor), lanes._a, sum._a) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(float* destination, PrefillRow1<TLanes, TFloats, TWords> row) => TLanes.Store(row._a, destination);
@@ -58,9 +58,9 @@ internal unsafe struct PrefillRow2<TLanes, TFloats, TWords> : IPrefillRow<Prefil
         => new() { _a = TLanes.Multiply(a._a, b._a), _b = TLanes.Multiply(a._b, b._b) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static PrefillRow2<TLanes, TFloats, TWords> MultiplyAdd(float factor, PrefillRow2<TLanes, TFloats, TWords> lanes, PrefillRow2<TLanes, TFloats, TWords> sum)
+    public static PrefillRow2<TLanes, TFloats, TWords> MultiplyAdd(float* factor, PrefillRow2<TLanes, TFloats, TWords> lanes, PrefillRow2<TLanes, TFloats, TWords> sum)
     {
-        TFloats all = TLanes.Create(factor);
+        TFloats all = TLanes.Create(*factor);
         return new() { _a = TLanes.MultiplyAdd(all, lanes._a, sum._a), _b = TLanes.MultiplyAdd(all, lanes._b, sum._b) };
     }
 
@@ -92,9 +92,9 @@ internal unsafe struct PrefillRow3<TLanes, TFloats, TWords> : IPrefillRow<Prefil
         => new() { _a = TLanes.Multiply(a._a, b._a), _b = TLanes.Multiply(a._b, b._b), _c = TLanes.Multiply(a._c, b._c) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static PrefillRow3<TLanes, TFloats, TWords> MultiplyAdd(float factor, PrefillRow3<TLanes, TFloats, TWords> lanes, PrefillRow3<TLanes, TFloats, TWords> sum)
+    public static PrefillRow3<TLanes, TFloats, TWords> MultiplyAdd(float* factor, PrefillRow3<TLanes, TFloats, TWords> lanes, PrefillRow3<TLanes, TFloats, TWords> sum)
     {
-        TFloats all = TLanes.Create(factor);
+        TFloats all = TLanes.Create(*factor);
         return new() { _a = TLanes.MultiplyAdd(all, lanes._a, sum._a), _b = TLanes.MultiplyAdd(all, lanes._b, sum._b), _c = TLanes.MultiplyAdd(all, lanes._c, sum._c) };
     }
 

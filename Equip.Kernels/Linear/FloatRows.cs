@@ -75,7 +75,8 @@ internal readonly unsafe struct FloatRows<TLanes, TVector, TWeights> : IRowKerne
         TVector sum20 = default, sum21 = default, sum22 = default, sum23 = default;
         TVector sum30 = default, sum31 = default, sum32 = default, sum33 = default;
         TVector seen = default;
-        nint column = 0, end = group.Split;
+        // The same count twice: weights that are read again by the first, the compiler would rather keep, in memory.
+        nint column = 0, again = 0, end = group.Split;
         while (column < columns)
         {
             if (column == group.Split)
@@ -117,14 +118,15 @@ internal readonly unsafe struct FloatRows<TLanes, TVector, TWeights> : IRowKerne
                     input1 = TLanes.Load(inputs + (3 * TLanes.Width));
                     if (TInputs.Value > 2) input2 = TLanes.Load(inputs + (5 * TLanes.Width));
                     if (TInputs.Value > 3) input3 = TLanes.Load(inputs + (7 * TLanes.Width));
-                    Add<TInputs>(Second<TExact>(row0, column), input0, input1, input2, input3, ref sum00, ref sum01, ref sum02, ref sum03);
-                    Add<TInputs>(Second<TExact>(row1, column), input0, input1, input2, input3, ref sum10, ref sum11, ref sum12, ref sum13);
-                    Add<TInputs>(Second<TExact>(row2, column), input0, input1, input2, input3, ref sum20, ref sum21, ref sum22, ref sum23);
-                    Add<TInputs>(Second<TExact>(row3, column), input0, input1, input2, input3, ref sum30, ref sum31, ref sum32, ref sum33);
+                    Add<TInputs>(Second<TExact>(row0, again), input0, input1, input2, input3, ref sum00, ref sum01, ref sum02, ref sum03);
+                    Add<TInputs>(Second<TExact>(row1, again), input0, input1, input2, input3, ref sum10, ref sum11, ref sum12, ref sum13);
+                    Add<TInputs>(Second<TExact>(row2, again), input0, input1, input2, input3, ref sum20, ref sum21, ref sum22, ref sum23);
+                    Add<TInputs>(Second<TExact>(row3, again), input0, input1, input2, input3, ref sum30, ref sum31, ref sum32, ref sum33);
                 }
 
                 inputs += Step * TInputs.Value;
                 column += Step;
+                again += Step;
             }
             while (column < end);
         }

@@ -40,19 +40,17 @@ internal static unsafe partial class Gemm
             {
                 tile.Fetch(column, TCount.Value, PanelRows);
                 int end = Math.Min(column + 16, tile.Depth);
-                do
+                // Four columns a turn: what counting takes from the multiplications is felt.
+                for (; column + 4 <= end; column += 4, x += 4, panel += 4 * PanelRows)
                 {
-                    Vector256<float> w0 = Vector256.Load(panel), w1 = Vector256.Load(panel + 8);
-                    Add(x, w0, w1, ref a0, ref b0);
-                    if (TCount.Value > 1) Add(x + InputStride, w0, w1, ref a1, ref b1);
-                    if (TCount.Value > 2) Add(x + (2 * InputStride), w0, w1, ref a2, ref b2);
-                    if (TCount.Value > 3) Add(x + (3 * InputStride), w0, w1, ref a3, ref b3);
-                    if (TCount.Value > 4) Add(x + (4 * InputStride), w0, w1, ref a4, ref b4);
-                    if (TCount.Value > 5) Add(x + (5 * InputStride), w0, w1, ref a5, ref b5);
-                    x++;
-                    panel += PanelRows;
+                    AddColumn<TCount>(x, panel, 0, ref a0, ref b0, ref a1, ref b1, ref a2, ref b2, ref a3, ref b3, ref a4, ref b4, ref a5, ref b5);
+                    AddColumn<TCount>(x, panel, 1, ref a0, ref b0, ref a1, ref b1, ref a2, ref b2, ref a3, ref b3, ref a4, ref b4, ref a5, ref b5);
+                    AddColumn<TCount>(x, panel, 2, ref a0, ref b0, ref a1, ref b1, ref a2, ref b2, ref a3, ref b3, ref a4, ref b4, ref a5, ref b5);
+                    AddColumn<TCount>(x, panel, 3, ref a0, ref b0, ref a1, ref b1, ref a2, ref b2, ref a3, ref b3, ref a4, ref b4, ref a5, ref b5);
                 }
-                while (++column < end);
+
+                for (; column < end; column++, x++, panel += PanelRows)
+                    AddColumn<TCount>(x, panel, 0, ref a0, ref b0, ref a1, ref b1, ref a2, ref b2, ref a3, ref b3, ref a4, ref b4, ref a5, ref b5);
             }
 
             Vector256<float> bias0 = default, bias1 = default;
@@ -65,6 +63,34 @@ internal static unsafe partial class Gemm
             if (TCount.Value > 3) Store(y + (3 * stride), a3 + bias0, b3 + bias1, tile.Add);
             if (TCount.Value > 4) Store(y + (4 * stride), a4 + bias0, b4 + bias1, tile.Add);
             if (TCount.Value > 5) Store(y + (5 * stride), a5 + bias0, b5 + bias1, tile.Add);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void AddColumn<TCount>(
+            float* x,
+            float* panel,
+            int ahead,
+            ref Vector256<float> a0,
+            ref Vector256<float> b0,
+            ref Vector256<float> a1,
+            ref Vector256<float> b1,
+            ref Vector256<float> a2,
+            ref Vector256<float> b2,
+            ref Vector256<float> a3,
+            ref Vector256<float> b3,
+            ref Vector256<float> a4,
+            ref Vector256<float> b4,
+            ref Vector256<float> a5,
+            ref Vector256<float> b5)
+            where TCount : ICount
+        {
+            Vector256<float> w0 = Vector256.Load(panel + (ahead * PanelRows)), w1 = Vector256.Load(panel + (ahead * PanelRows) + 8);
+            Add(x + ahead, w0, w1, ref a0, ref b0);
+            if (TCount.Value > 1) Add(x + ahead + InputStride, w0, w1, ref a1, ref b1);
+            if (TCount.Value > 2) Add(x + ahead + (2 * InputStride), w0, w1, ref a2, ref b2);
+            if (TCount.Value > 3) Add(x + ahead + (3 * InputStride), w0, w1, ref a3, ref b3);
+            if (TCount.Value > 4) Add(x + ahead + (4 * InputStride), w0, w1, ref a4, ref b4);
+            if (TCount.Value > 5) Add(x + ahead + (5 * InputStride), w0, w1, ref a5, ref b5);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
