@@ -92,7 +92,7 @@ public static partial class DecodeAttention
             {
                 Vector256<float> total = Vector256<float>.Zero;
                 for (int h = 0; h < group; h++)
-                    total = Fma.MultiplyAdd(VectorExp.Exp(Vector256.Load(scores + (h * headStride) + t) - Vector256.Create(max[h])), Vector256.Create(inverse[h]), total);
+                    total = Fma.MultiplyAdd(VectorExp.ExpToOne(Vector256.Load(scores + (h * headStride) + t) - Vector256.Create(max[h])), Vector256.Create(inverse[h]), total);
                 total.StoreAligned(weights + t);
             }
         }
@@ -111,7 +111,7 @@ public static partial class DecodeAttention
             Vector128<float> before = Vector128.LoadAligned(max);
             Vector128<float> now = Sse.Max(before, high.Max());
             now.StoreAligned(max);
-            Vector128<float> factor = VectorExp.Exp((before - now).ToVector256Unsafe()).GetLower();
+            Vector128<float> factor = VectorExp.ExpToOne((before - now).ToVector256Unsafe()).GetLower();
             factor.StoreAligned(rescale);
             Quad256 total = default;
             total.V0 = Exponentiate(scores, padded, max[0]);
@@ -136,7 +136,7 @@ public static partial class DecodeAttention
             Vector256<float> total = Vector256<float>.Zero;
             for (int t = 0; t < padded; t += 8)
             {
-                Vector256<float> p = VectorExp.Exp(Vector256.LoadAligned(scores + t) - Vector256.Create(max));
+                Vector256<float> p = VectorExp.ExpToOne(Vector256.LoadAligned(scores + t) - Vector256.Create(max));
                 (TRow.OperandScale == 1 ? p : Operand(p)).StoreAligned(scores + t);
                 total += p;
             }

@@ -61,11 +61,11 @@ internal static unsafe class PrefillKernels<TLanes, TFloats, TWords>
 
             for (; i < count; i++) m0 = TLanes.Max(TLanes.Load(column + (i * Block)), m0);
             TFloats best = TLanes.Max(TLanes.Max(m0, m1), TLanes.Max(m2, m3));
-            TFloats factor = TLanes.Exp(TLanes.Subtract(old, best));
+            TFloats factor = TLanes.ExpToOne(TLanes.Subtract(old, best));
             TFloats total = TLanes.Multiply(TLanes.Load(sum + lane), factor);
             for (i = 0; i < count; i++)
             {
-                TFloats p = TLanes.Exp(TLanes.Subtract(TLanes.Load(column + (i * Block)), best));
+                TFloats p = TLanes.ExpToOne(TLanes.Subtract(TLanes.Load(column + (i * Block)), best));
                 TLanes.Store(p, column + (i * Block));
                 total = TLanes.Add(total, p);
             }
@@ -84,7 +84,7 @@ internal static unsafe class PrefillKernels<TLanes, TFloats, TWords>
     {
         for (int lane = 0; lane < vectors * TLanes.Count; lane += TLanes.Count)
         {
-            TFloats weight = TLanes.Multiply(TLanes.Exp(TLanes.Subtract(TLanes.Load(old + lane), TLanes.Load(maximum + lane))), TLanes.Load(factor + lane));
+            TFloats weight = TLanes.Multiply(TLanes.ExpToOne(TLanes.Subtract(TLanes.Load(old + lane), TLanes.Load(maximum + lane))), TLanes.Load(factor + lane));
             float* column = columns, probability = probabilities + lane;
             for (int key = 0; key < count; key++, column += TLanes.Count, probability += Block)
                 TLanes.Store(TLanes.MultiplyAdd(TLanes.Load(probability), weight, TLanes.Load(column)), column);

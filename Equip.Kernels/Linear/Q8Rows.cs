@@ -185,10 +185,16 @@ internal readonly unsafe struct Q8Rows<TLanes, TVector, TDots, TBytes, TInts> : 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Prefetch(in RowGroup group, nint column)
     {
-        bool own = column < group.Split;
-        Sse.Prefetch0((own ? group.Ahead0 : group.Next0) + column);
-        Sse.Prefetch0((own ? group.Ahead1 : group.Next1) + column);
-        Sse.Prefetch0((own ? group.Ahead2 : group.Next2) + column);
-        Sse.Prefetch0((own ? group.Ahead3 : group.Next3) + column);
+        if (column < group.Split) Prefetch(group.Ahead0 + column, group.Ahead1 + column, group.Ahead2 + column, group.Ahead3 + column);
+        else Prefetch(group.Next0 + column, group.Next1 + column, group.Next2 + column, group.Next3 + column);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch(byte* line0, byte* line1, byte* line2, byte* line3)
+    {
+        Sse.Prefetch0(line0);
+        Sse.Prefetch0(line1);
+        Sse.Prefetch0(line2);
+        Sse.Prefetch0(line3);
     }
 }

@@ -48,6 +48,8 @@ internal readonly unsafe struct Avx2Lanes : ILanes<Vector256<float>, Vector256<u
 
     public static Vector256<float> Exp(Vector256<float> x) => VectorExp.Exp(x);
 
+    public static Vector256<float> ExpToOne(Vector256<float> x) => VectorExp.ExpToOne(x);
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vector256<float> value)
     {

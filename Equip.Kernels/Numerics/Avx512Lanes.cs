@@ -48,6 +48,8 @@ internal readonly unsafe struct Avx512Lanes : ILanes<Vector512<float>, Vector512
 
     public static Vector512<float> Exp(Vector512<float> x) => VectorExp.Exp(x);
 
+    public static Vector512<float> ExpToOne(Vector512<float> x) => VectorExp.Exp(x);
+
     public static float Sum(Vector512<float> value) => Avx2Lanes.Sum(value.GetLower() + value.GetUpper());
 
     public static float MaxElement(Vector512<float> value) => Avx2Lanes.MaxElement(Avx.Max(value.GetLower(), value.GetUpper()));

@@ -45,6 +45,9 @@ internal unsafe interface ILanes<TFloats, TWords>
 
     static abstract TFloats Exp(TFloats x);
 
+    /// <summary>The same for x at most 0 or NaN; see <see cref="VectorExp.ExpToOne"/>.</summary>
+    static abstract TFloats ExpToOne(TFloats x);
+
     static abstract float Sum(TFloats value);
 
     /// <summary>The largest element; undefined if one is NaN.</summary>

@@ -39,6 +39,8 @@ internal readonly unsafe struct ScalarLanes : ILanes<float, uint>
 
     public static float Exp(float x) => VectorExp.Exp(x);
 
+    public static float ExpToOne(float x) => VectorExp.Exp(x);
+
     public static float Sum(float value) => value;
 
     public static float MaxElement(float value) => value;

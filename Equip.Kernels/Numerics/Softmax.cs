@@ -69,14 +69,14 @@ public static unsafe class Softmax
         TFloats sums = TLanes.Create(0);
         for (int c = 0; c < whole; c += TLanes.Count)
         {
-            TFloats e = TLanes.Exp(TLanes.Subtract(TLanes.Load(input + c), max));
+            TFloats e = TLanes.ExpToOne(TLanes.Subtract(TLanes.Load(input + c), max));
             TLanes.Store(e, output + c);
             sums = TLanes.Add(sums, e);
         }
 
         if (rest > 0)
         {
-            TFloats e = TLanes.Exp(TLanes.Subtract(TLanes.LoadPartial(input + whole, rest, float.NegativeInfinity), max));
+            TFloats e = TLanes.ExpToOne(TLanes.Subtract(TLanes.LoadPartial(input + whole, rest, float.NegativeInfinity), max));
             TLanes.StorePartial(e, output + whole, rest);
             sums = TLanes.Add(sums, e);
         }

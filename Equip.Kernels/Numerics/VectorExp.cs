@@ -41,24 +41,42 @@ internal static class VectorExp
     public static Vector256<float> Exp(Vector256<float> x)
     {
         // min and max return the second operand for NaN, so NaN goes through.
-        Vector256<float> bounded = Avx.Min(Vector256.Create(Clamp), Avx.Max(Vector256.Create(Smallest), x));
-        Vector256<float> n = Avx.RoundToNearestInteger(bounded * Vector256.Create(Log2E));
-        Vector256<float> r = Fma.MultiplyAddNegated(n, Vector256.Create(Ln2High), bounded);
+        Vector256<float> p = Reduced(Avx.Min(Vector256.Create(Clamp), Avx.Max(Vector256.Create(Smallest), x)), out Vector256<int> exponent);
+        // 2^n in two halves: n reaches 128, one past the largest exponent.
+        Vector256<int> half = exponent >> 1;
+        return Vector256.AndNot(p * Power(half) * Power(exponent - half), Vector256.LessThan(x, Vector256.Create(Smallest)));
+    }
+
+    /// <summary>
+    /// The same bits for x at most 0 or NaN, as in a softmax, in fewer instructions: 2^n needs no halves. Undefined for other x.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> ExpToOne(Vector256<float> x)
+    {
+        Vector256<float> p = Reduced(Avx.Max(Vector256.Create(Smallest), x), out Vector256<int> exponent);
+        return Vector256.AndNot(p * Power(exponent), Vector256.LessThan(x, Vector256.Create(Smallest)));
+    }
+
+    /// <summary>The correctly rounded or neighbouring value of the C library, with the same cut at the small end.</summary>
+    public static float Exp(float x) => x < Smallest ? 0 : MathF.Exp(x);
+
+    // e^r and n.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Reduced(Vector256<float> x, out Vector256<int> exponent)
+    {
+        Vector256<float> n = Avx.RoundToNearestInteger(x * Vector256.Create(Log2E));
+        Vector256<float> r = Fma.MultiplyAddNegated(n, Vector256.Create(Ln2High), x);
         r = Fma.MultiplyAddNegated(n, Vector256.Create(Ln2Low), r);
         Vector256<float> p = Fma.MultiplyAdd(Vector256.Create(C6), r, Vector256.Create(C5));
         p = Fma.MultiplyAdd(p, r, Vector256.Create(C4));
         p = Fma.MultiplyAdd(p, r, Vector256.Create(C3));
         p = Fma.MultiplyAdd(p, r, Vector256.Create(C2));
         p = Fma.MultiplyAdd(p, r, Vector256.Create(1f));
-        p = Fma.MultiplyAdd(p, r, Vector256.Create(1f));
-        // 2^n in two halves: n reaches 128, one past the largest exponent.
-        Vector256<int> exponent = Avx.ConvertToVector256Int32(n);
-        Vector256<int> half = exponent >> 1;
-        Vector256<float> first = ((half + Vector256.Create(127)) << 23).AsSingle();
-        Vector256<float> second = ((exponent - half + Vector256.Create(127)) << 23).AsSingle();
-        return Vector256.ConditionalSelect(Vector256.LessThan(x, Vector256.Create(Smallest)), Vector256<float>.Zero, p * first * second);
+        exponent = Avx.ConvertToVector256Int32(n);
+        return Fma.MultiplyAdd(p, r, Vector256.Create(1f));
     }
 
-    /// <summary>The correctly rounded or neighbouring value of the C library, with the same cut at the small end.</summary>
-    public static float Exp(float x) => x < Smallest ? 0 : MathF.Exp(x);
+    // 2^n for n from -126 to 127.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Power(Vector256<int> n) => ((n + Vector256.Create(127)) << 23).AsSingle();
 }

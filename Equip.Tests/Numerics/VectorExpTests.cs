@@ -70,6 +70,22 @@ internal sealed class VectorExpTests
         }
     }
 
+    [Test]
+    public void ExpToOne_NotPositive_SameBitsAsExp()
+    {
+        _ = Contexts.For(Isa.Avx2);
+        int last = BitConverter.SingleToInt32Bits(float.PositiveInfinity);
+        for (long bits = 0; bits <= last; bits += Stride)
+            AssertSame(Vector256.Create(-BitConverter.Int32BitsToSingle((int)bits)));
+        AssertSame(Vector256.Create(float.NegativeInfinity, float.MinValue, MathF.BitDecrement(Smallest), Smallest, MathF.BitIncrement(Smallest), -0f, float.NaN, -float.Epsilon));
+    }
+
+    private static void AssertSame(Vector256<float> x)
+    {
+        Vector256<uint> expected = VectorExp.Exp(x).AsUInt32(), actual = VectorExp.ExpToOne(x).AsUInt32();
+        if (actual != expected) Assert.Fail($"x = {x}: got {actual.AsSingle()}, expected {expected.AsSingle()}");
+    }
+
     private static void Apply(Isa isa, ReadOnlySpan<float> x, Span<float> y)
     {
         if (isa == Isa.Avx512)
