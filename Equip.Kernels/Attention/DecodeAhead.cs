@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
+using Equip.Kernels.Memory;
 
 namespace Equip.Kernels.Attention;
 
@@ -15,14 +15,11 @@ internal readonly unsafe struct DecodeAhead
     /// <summary>Streams at a time.</summary>
     public const int Lanes = 4;
 
-    /// <summary>Bytes that one step fetches.</summary>
-    public const int Line = 64;
-
     /// <summary>Room that the list of a block needs.</summary>
-    public const int Capacity = (DecodeRows.BlockBytes / Line) + Slack;
+    public const int Capacity = (DecodeRows.BlockBytes / ReadAhead.Line) + Slack;
 
     // Lines of the longest rows that are computed between two looks at the end of the list.
-    private const int Slack = 4 * AttentionShape.MaxHeadDim * sizeof(float) / Line;
+    private const int Slack = 4 * AttentionShape.MaxHeadDim * sizeof(float) / ReadAhead.Line;
 
     private readonly long* _end;
 
@@ -37,19 +34,19 @@ internal readonly unsafe struct DecodeAhead
             step = lane;
         }
 
-        Vector256<long> four = Vector256.Create((long)list), line = Vector256.Create((long)Line);
+        Vector256<long> four = Vector256.Create((long)list), line = Vector256.Create((long)ReadAhead.Line);
         for (int row = 0; row < lane; row += step)
         {
             four = Vector256.Create(rows[row], rows[lane + row], rows[(2 * lane) + row], rows[(3 * lane) + row]);
             int i = 0;
-            for (; i + (2 * Line) <= rowBytes; i += 2 * Line, list += 2 * Lanes)
+            for (; i + (2 * ReadAhead.Line) <= rowBytes; i += 2 * ReadAhead.Line, list += 2 * Lanes)
             {
                 four.Store(list);
                 (four + line).Store(list + Lanes);
                 four += line + line;
             }
 
-            for (; i < rowBytes; i += Line, list += Lanes, four += line) four.Store(list);
+            for (; i < rowBytes; i += ReadAhead.Line, list += Lanes, four += line) four.Store(list);
         }
 
         // Whoever computes more than is listed fetches the last lines again.
@@ -68,14 +65,14 @@ internal readonly unsafe struct DecodeAhead
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Fetch(ref long* next, int lines)
     {
-        Sse.Prefetch0((void*)next[0]);
-        if (lines > 1) Sse.Prefetch0((void*)next[1]);
-        if (lines > 2) Sse.Prefetch0((void*)next[2]);
-        if (lines > 3) Sse.Prefetch0((void*)next[3]);
-        if (lines > 4) Sse.Prefetch0((void*)next[4]);
-        if (lines > 5) Sse.Prefetch0((void*)next[5]);
-        if (lines > 6) Sse.Prefetch0((void*)next[6]);
-        if (lines > 7) Sse.Prefetch0((void*)next[7]);
+        ReadAhead.Fetch((byte*)next[0]);
+        if (lines > 1) ReadAhead.Fetch((byte*)next[1]);
+        if (lines > 2) ReadAhead.Fetch((byte*)next[2]);
+        if (lines > 3) ReadAhead.Fetch((byte*)next[3]);
+        if (lines > 4) ReadAhead.Fetch((byte*)next[4]);
+        if (lines > 5) ReadAhead.Fetch((byte*)next[5]);
+        if (lines > 6) ReadAhead.Fetch((byte*)next[6]);
+        if (lines > 7) ReadAhead.Fetch((byte*)next[7]);
         next += lines;
     }
 

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using Equip.Kernels.Memory;
 
 namespace Equip.Kernels.Attention;
 
@@ -42,7 +43,7 @@ public static partial class DecodeAttention
             float* q1 = queries + headDim, q2 = q1 + headDim, q3 = THeads.Count > 3 ? q2 + headDim : q2;
             for (nint d = 0; d < headDim; d += 16)
             {
-                DecodeAhead.Fetch(ref line, 2 * 16 * TLoad.Size / DecodeAhead.Line);
+                DecodeAhead.Fetch(ref line, 2 * 16 * TLoad.Size / ReadAhead.Line);
                 TLoad.Load(r0 + (d * TLoad.Size), ref seen, out Vector256<float> e0, out Vector256<float> o0);
                 TLoad.Load(r1 + (d * TLoad.Size), ref seen, out Vector256<float> e1, out Vector256<float> o1);
                 MultiplyRows<THeads>(queries + d, q1 + d, q2 + d, q3 + d, e0, e1, ref a, ref b);
@@ -124,7 +125,7 @@ public static partial class DecodeAttention
             float* other = queries + (THeads.Count == 1 ? 0 : headDim);
             for (nint d = 0; d < headDim; d += 16)
             {
-                DecodeAhead.Fetch(ref line, 4 * 16 * TLoad.Size / DecodeAhead.Line);
+                DecodeAhead.Fetch(ref line, 4 * 16 * TLoad.Size / ReadAhead.Line);
                 nint at = d * TLoad.Size;
                 if (THeads.Count == 1)
                 {

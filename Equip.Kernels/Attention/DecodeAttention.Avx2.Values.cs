@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using Equip.Kernels.Memory;
 
 namespace Equip.Kernels.Attention;
 
@@ -43,7 +44,7 @@ public static partial class DecodeAttention
             for (nint t = 0; t < count; t++)
             {
                 if (t % 4 == 0) next = ahead.Clamp(next);
-                DecodeAhead.Fetch(ref next, Wide / THeads.Count * TLoad.Size / DecodeAhead.Line);
+                DecodeAhead.Fetch(ref next, Wide / THeads.Count * TLoad.Size / ReadAhead.Line);
                 byte* row = rows[t] + offset;
                 Pair256 first = LoadRow<TLoad>(row, ref seen), second = LoadRow<TLoad>(row + (16 * TLoad.Size), ref seen);
                 a0.Add(first, probabilities[t]);
@@ -85,7 +86,7 @@ public static partial class DecodeAttention
             for (; t + 4 <= count; t += 4)
             {
                 next = ahead.Clamp(next);
-                DecodeAhead.Fetch(ref next, 4 * 16 * TLoad.Size / DecodeAhead.Line);
+                DecodeAhead.Fetch(ref next, 4 * 16 * TLoad.Size / ReadAhead.Line);
                 byte** four = rows + t;
                 float* weights = probabilities + t;
                 AddRow<THeads, TLoad>(four, 0, offset, weights, ref seen, ref a0, ref a1, ref a2, ref a3);

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using Equip.Kernels.Memory;
 using Equip.Kernels.Numerics;
 
 namespace Equip.Kernels.Attention;
@@ -137,7 +138,7 @@ public static partial class DecodeAttention
             int rowBytes = headDim * TLoad.Size, i = 0;
             for (; i + (32 * TLoad.Size) <= rowBytes; i += 32 * TLoad.Size, q += 32)
             {
-                DecodeAhead.Fetch(ref line, 4 * 32 * TLoad.Size / DecodeAhead.Line);
+                DecodeAhead.Fetch(ref line, 4 * 32 * TLoad.Size / ReadAhead.Line);
                 TLoad.Load(r0 + i, ref seen, out Vector512<float> e0, out Vector512<float> o0);
                 TLoad.Load(r1 + i, ref seen, out Vector512<float> e1, out Vector512<float> o1);
                 TLoad.Load(r2 + i, ref seen, out Vector512<float> e2, out Vector512<float> o2);
@@ -326,7 +327,7 @@ public static partial class DecodeAttention
             where TWidth : struct, ITile
             where TLoad : struct, ICacheRow
         {
-            DecodeAhead.Fetch(ref line, Math.Max(1, 16 * TWidth.Count * TLoad.Size / DecodeAhead.Line));
+            DecodeAhead.Fetch(ref line, Math.Max(1, 16 * TWidth.Count * TLoad.Size / ReadAhead.Line));
             Quad512 row = LoadRow<TWidth, TLoad>(rows[t] + offset, ref seen);
             Add<TWidth>(row, probabilities[t], ref a0);
             if (THeads.Count > 1) Add<TWidth>(row, probabilities[DecodeBlock.Capacity + t], ref a1);

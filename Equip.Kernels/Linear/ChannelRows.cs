@@ -1,5 +1,5 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
+using Equip.Kernels.Memory;
 
 namespace Equip.Kernels.Linear;
 
@@ -116,8 +116,6 @@ internal static unsafe class ChannelRows<TLanes, TVector, TWeights>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Prefetch(byte* ahead, nint column)
     {
-        if (TLanes.Width == 1) return;
-        Sse.Prefetch0(ahead + (column * TWeights.Size));
-        if (Step * TWeights.Size > 64) Sse.Prefetch0(ahead + (column * TWeights.Size) + 64);
+        if (TLanes.Width > 1) ReadAhead.Fetch(ahead + (column * TWeights.Size), Step * TWeights.Size);
     }
 }

@@ -1,5 +1,5 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
+using Equip.Kernels.Memory;
 
 namespace Equip.Kernels.Linear;
 
@@ -178,9 +178,7 @@ internal readonly unsafe struct FloatRows<TLanes, TVector, TWeights> : IRowKerne
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Prefetch(byte* ahead, nint column)
     {
-        if (TLanes.Width == 1) return;
-        Sse.Prefetch0(ahead + (column * TWeights.Size));
-        if (2 * TLanes.Width * TWeights.Size > 64) Sse.Prefetch0(ahead + (column * TWeights.Size) + 64);
+        if (TLanes.Width > 1) ReadAhead.Fetch(ahead + (column * TWeights.Size), Step * TWeights.Size);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

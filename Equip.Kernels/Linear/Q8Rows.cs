@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
+using Equip.Kernels.Memory;
 
 namespace Equip.Kernels.Linear;
 
@@ -192,9 +193,9 @@ internal readonly unsafe struct Q8Rows<TLanes, TVector, TDots, TBytes, TInts> : 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Prefetch(byte* line0, byte* line1, byte* line2, byte* line3)
     {
-        Sse.Prefetch0(line0);
-        Sse.Prefetch0(line1);
-        Sse.Prefetch0(line2);
-        Sse.Prefetch0(line3);
+        ReadAhead.Fetch(line0);
+        ReadAhead.Fetch(line1);
+        ReadAhead.Fetch(line2);
+        ReadAhead.Fetch(line3);
     }
 }

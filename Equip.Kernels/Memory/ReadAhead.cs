@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
 
 namespace Equip.Kernels.Memory;
@@ -5,6 +6,9 @@ namespace Equip.Kernels.Memory;
 /// <summary>How far ahead of the arithmetic kernels ask for the memory that they stream, at each of the places they read in turns.</summary>
 internal static class ReadAhead
 {
+    /// <summary>Bytes of a cache line.</summary>
+    public const int Line = 64;
+
     // "Auth" of AuthenticAMD.
     private const int Amd = 0x68747541;
 
@@ -14,4 +18,24 @@ internal static class ReadAhead
     /// Sapphire Rapids.
     /// </summary>
     public static readonly int Bytes = X86Base.IsSupported && X86Base.CpuId(0, 0).Ebx == Amd ? 512 : 2048;
+
+    /// <summary>
+    /// Asks for the line at <paramref name="address"/> and once more for the one before, of a stream that goes upwards. Zen 3 reads up to a
+    /// tenth faster for it: it seems to forget what it is asked for while all its buffers for missing lines are taken.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe void Fetch(byte* address)
+    {
+        Sse.Prefetch0(address);
+        Sse.Prefetch0(address - Line);
+    }
+
+    /// <summary>Asks for the <paramref name="bytes"/>, a constant up to two lines, that a step will read from <paramref name="address"/>. Steps shorter than a line ask for it twice as they are.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe void Fetch(byte* address, int bytes)
+    {
+        if (bytes < Line) Sse.Prefetch0(address);
+        else Fetch(address);
+        if (bytes > Line) Fetch(address + Line);
+    }
 }
