@@ -35,6 +35,9 @@ internal unsafe interface ICacheRow
     /// <summary>16 elements; <paramref name="seen"/> as with wider vectors.</summary>
     static abstract void Load(byte* source, ref Vector256<ushort> seen, out Vector256<float> even, out Vector256<float> odd);
 
+    /// <summary>What <see cref="AllRight(Vector256{ushort})"/> needs of 16 elements that have not been loaded yet; the smaller of two stands for both.</summary>
+    static abstract Vector256<ushort> Watch(byte* source);
+
     /// <summary>Whether all that has been loaded came out right: some readings are quick but not for all values.</summary>
     static abstract bool AllRight(Vector256<ushort> seen);
 
@@ -72,6 +75,8 @@ internal readonly unsafe struct F32Row : ICacheRow
         even = Vector256.Load((float*)source);
         odd = Vector256.Load((float*)source + 8);
     }
+
+    public static Vector256<ushort> Watch(byte* source) => Vector256<ushort>.AllBitsSet;
 
     public static bool AllRight(Vector256<ushort> seen) => true;
 
@@ -112,6 +117,8 @@ internal readonly unsafe struct Bf16Row : ICacheRow
         even = (pairs << 16).AsSingle();
         odd = (pairs & Vector256.Create(Upper)).AsSingle();
     }
+
+    public static Vector256<ushort> Watch(byte* source) => Vector256<ushort>.AllBitsSet;
 
     public static bool AllRight(Vector256<ushort> seen) => true;
 
@@ -167,6 +174,8 @@ internal readonly unsafe struct F16Row : ICacheRow
         even = Widen(pairs << 16);
         odd = Widen(pairs);
     }
+
+    public static Vector256<ushort> Watch(byte* source) => Vector256<ushort>.AllBitsSet;
 
     public static bool AllRight(Vector256<ushort> seen) => true;
 
@@ -234,10 +243,13 @@ internal readonly unsafe struct PlainF16Row : ICacheRow
     public static void Load(byte* source, ref Vector256<ushort> seen, out Vector256<float> even, out Vector256<float> odd)
     {
         Vector256<int> pairs = Vector256.Load((int*)source);
-        seen = Vector256.Min(seen, pairs.AsUInt16() + pairs.AsUInt16());
+        seen = Vector256.Min(seen, Watch(source));
         even = (((pairs << 16) >> 3).AsUInt32() | Vector256.Create(F16Row.Bias)).AsSingle();
         odd = (((pairs >> 3).AsUInt32() & Vector256.Create(F16Row.Kept)) | Vector256.Create(F16Row.Bias)).AsSingle();
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<ushort> Watch(byte* source) => Vector256.Load((ushort*)source) + Vector256.Load((ushort*)source);
 
     public static bool AllRight(Vector256<ushort> seen) => !Vector256.LessThanAny(seen, Vector256.Create(TwiceNormal));
 

@@ -7,7 +7,7 @@ namespace Equip.Kernels.Attention;
 /// <summary>
 /// Fetches the rows of a block into cache while another block is computed: four places of it in turns, each from its first byte to
 /// its last. Memory answers several such streams at once much faster than one, or than scattered lines of the same rows. The
-/// lines are listed beforehand, so that fetching the next one costs two instructions and can be spread evenly over the
+/// lines are listed beforehand, so that fetching the next one costs three instructions and can be spread evenly over the
 /// computation: a processor that is asked for many lines at once makes its other loads wait.
 /// </summary>
 internal readonly unsafe struct DecodeAhead
@@ -49,7 +49,7 @@ internal readonly unsafe struct DecodeAhead
             for (; i < rowBytes; i += ReadAhead.Line, list += Lanes, four += line) four.Store(list);
         }
 
-        // Whoever computes more than is listed fetches the last lines again.
+        // Whoever computes more than is listed fetches the lines after the last.
         _end = list;
         for (int i = 0; i < Slack; i += Lanes) four.Store(list + i);
     }

@@ -18,25 +18,15 @@ public static partial class DecodeAttention
         {
             int d = 0;
             for (; THeads.Count <= 2 && d + (Wide / THeads.Count) <= headDim; d += Wide / THeads.Count)
-            {
-                if (!AccumulateWide<THeads, TPlain>(rows, ahead, ref line, count, d * TRow.Size, probabilities, rescale, headDim, sums + d))
-                    AccumulateWide<THeads, TRow>(rows, ahead, ref line, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
-            }
-
-            for (; d < headDim; d += 16)
-            {
-                if (!AccumulateSlice<THeads, TPlain>(rows, ahead, ref line, count, d * TRow.Size, probabilities, rescale, headDim, sums + d))
-                    AccumulateSlice<THeads, TRow>(rows, ahead, ref line, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
-            }
+                AccumulateWide<THeads>(rows, ahead, ref line, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
+            for (; d < headDim; d += 16) AccumulateSlice<THeads>(rows, ahead, ref line, count, d * TRow.Size, probabilities, rescale, headDim, sums + d);
         }
 
         // 64 elements of every row for one head, 32 for two: the eight accumulators.
         [MethodImpl(MethodImplOptions.NoInlining)]
-        private static bool AccumulateWide<THeads, TLoad>(byte** rows, in DecodeAhead ahead, ref long* line, nint count, nint offset, float* probabilities, float* rescale, int headDim, float* sums)
+        private static void AccumulateWide<THeads>(byte** rows, in DecodeAhead ahead, ref long* line, nint count, nint offset, float* probabilities, float* rescale, int headDim, float* sums)
             where THeads : struct, ITile
-            where TLoad : struct, ICacheRow
         {
-            Vector256<ushort> seen = Vector256<ushort>.AllBitsSet;
             float* other = THeads.Count == 1 ? sums + 32 : sums + headDim;
             Pair256 a0 = Pair256.Load(sums, rescale[0]), a1 = Pair256.Load(sums + 16, rescale[0]);
             Pair256 a2 = Pair256.Load(other, rescale[THeads.Count - 1]), a3 = Pair256.Load(other + 16, rescale[THeads.Count - 1]);
@@ -44,39 +34,46 @@ public static partial class DecodeAttention
             for (nint t = 0; t < count; t++)
             {
                 if (t % 4 == 0) next = ahead.Clamp(next);
-                DecodeAhead.Fetch(ref next, Wide / THeads.Count * TLoad.Size / ReadAhead.Line);
+                DecodeAhead.Fetch(ref next, Wide / THeads.Count * TRow.Size / ReadAhead.Line);
                 byte* row = rows[t] + offset;
-                Pair256 first = LoadRow<TLoad>(row, ref seen), second = LoadRow<TLoad>(row + (16 * TLoad.Size), ref seen);
-                a0.Add(first, probabilities[t]);
-                a1.Add(second, probabilities[t]);
-                if (THeads.Count == 1)
-                {
-                    a2.Add(LoadRow<TLoad>(row + (32 * TLoad.Size), ref seen), probabilities[t]);
-                    a3.Add(LoadRow<TLoad>(row + (48 * TLoad.Size), ref seen), probabilities[t]);
-                }
-                else
-                {
-                    a2.Add(first, probabilities[DecodeBlock.Capacity + t]);
-                    a3.Add(second, probabilities[DecodeBlock.Capacity + t]);
-                }
+                Vector256<ushort> seen = Vector256.Min(TPlain.Watch(row), TPlain.Watch(row + (16 * TRow.Size)));
+                if (THeads.Count == 1) seen = Vector256.Min(seen, Vector256.Min(TPlain.Watch(row + (32 * TRow.Size)), TPlain.Watch(row + (48 * TRow.Size))));
+                if (TPlain.AllRight(seen)) AddWideRow<THeads, TPlain>(row, probabilities + t, ref a0, ref a1, ref a2, ref a3);
+                else AddWideRow<THeads, TRow>(row, probabilities + t, ref a0, ref a1, ref a2, ref a3);
             }
 
             line = next;
-            if (!TLoad.AllRight(seen)) return false;
             a0.Store(sums);
             a1.Store(sums + 16);
             a2.Store(other);
             a3.Store(other + 16);
-            return true;
         }
 
-        // 16 elements of every row. What did not come out right is not stored.
-        [MethodImpl(MethodImplOptions.NoInlining)]
-        private static bool AccumulateSlice<THeads, TLoad>(byte** rows, in DecodeAhead ahead, ref long* line, nint count, nint offset, float* probabilities, float* rescale, int headDim, float* sums)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void AddWideRow<THeads, TLoad>(byte* row, float* probability, ref Pair256 a0, ref Pair256 a1, ref Pair256 a2, ref Pair256 a3)
             where THeads : struct, ITile
             where TLoad : struct, ICacheRow
         {
-            Vector256<ushort> seen = Vector256<ushort>.AllBitsSet;
+            Pair256 first = LoadRow<TLoad>(row), second = LoadRow<TLoad>(row + (16 * TLoad.Size));
+            a0.Add(first, *probability);
+            a1.Add(second, *probability);
+            if (THeads.Count == 1)
+            {
+                a2.Add(LoadRow<TLoad>(row + (32 * TLoad.Size)), *probability);
+                a3.Add(LoadRow<TLoad>(row + (48 * TLoad.Size)), *probability);
+            }
+            else
+            {
+                a2.Add(first, probability[DecodeBlock.Capacity]);
+                a3.Add(second, probability[DecodeBlock.Capacity]);
+            }
+        }
+
+        // 16 elements of every row.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void AccumulateSlice<THeads>(byte** rows, in DecodeAhead ahead, ref long* line, nint count, nint offset, float* probabilities, float* rescale, int headDim, float* sums)
+            where THeads : struct, ITile
+        {
             Pair256 a0 = Pair256.Load(sums, rescale[0]), a1 = default, a2 = default, a3 = default;
             if (THeads.Count > 1) a1 = Pair256.Load(sums + headDim, rescale[1]);
             if (THeads.Count > 2) a2 = Pair256.Load(sums + (2 * headDim), rescale[2]);
@@ -86,42 +83,53 @@ public static partial class DecodeAttention
             for (; t + 4 <= count; t += 4)
             {
                 next = ahead.Clamp(next);
-                DecodeAhead.Fetch(ref next, 4 * 16 * TLoad.Size / ReadAhead.Line);
+                DecodeAhead.Fetch(ref next, 4 * 16 * TRow.Size / ReadAhead.Line);
                 byte** four = rows + t;
                 float* weights = probabilities + t;
-                AddRow<THeads, TLoad>(four, 0, offset, weights, ref seen, ref a0, ref a1, ref a2, ref a3);
-                AddRow<THeads, TLoad>(four, 1, offset, weights, ref seen, ref a0, ref a1, ref a2, ref a3);
-                AddRow<THeads, TLoad>(four, 2, offset, weights, ref seen, ref a0, ref a1, ref a2, ref a3);
-                AddRow<THeads, TLoad>(four, 3, offset, weights, ref seen, ref a0, ref a1, ref a2, ref a3);
+                Vector256<ushort> seen = Vector256.Min(
+                    Vector256.Min(TPlain.Watch(four[0] + offset), TPlain.Watch(four[1] + offset)),
+                    Vector256.Min(TPlain.Watch(four[2] + offset), TPlain.Watch(four[3] + offset)));
+                if (TPlain.AllRight(seen)) AddFourRows<THeads, TPlain>(four, offset, weights, ref a0, ref a1, ref a2, ref a3);
+                else AddFourRows<THeads, TRow>(four, offset, weights, ref a0, ref a1, ref a2, ref a3);
             }
 
-            for (; t < count; t++) AddRow<THeads, TLoad>(rows, t, offset, probabilities, ref seen, ref a0, ref a1, ref a2, ref a3);
+            for (; t < count; t++) AddRow<THeads, TRow>(rows[t] + offset, probabilities + t, ref a0, ref a1, ref a2, ref a3);
             line = next;
-            if (!TLoad.AllRight(seen)) return false;
             a0.Store(sums);
             if (THeads.Count > 1) a1.Store(sums + headDim);
             if (THeads.Count > 2) a2.Store(sums + (2 * headDim));
             if (THeads.Count > 3) a3.Store(sums + (3 * headDim));
-            return true;
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void AddRow<THeads, TLoad>(byte** rows, nint t, nint offset, float* probabilities, ref Vector256<ushort> seen, ref Pair256 a0, ref Pair256 a1, ref Pair256 a2, ref Pair256 a3)
+        private static void AddFourRows<THeads, TLoad>(byte** four, nint offset, float* probabilities, ref Pair256 a0, ref Pair256 a1, ref Pair256 a2, ref Pair256 a3)
             where THeads : struct, ITile
             where TLoad : struct, ICacheRow
         {
-            Pair256 row = LoadRow<TLoad>(rows[t] + offset, ref seen);
-            a0.Add(row, probabilities[t]);
-            if (THeads.Count > 1) a1.Add(row, probabilities[DecodeBlock.Capacity + t]);
-            if (THeads.Count > 2) a2.Add(row, probabilities[(2 * DecodeBlock.Capacity) + t]);
-            if (THeads.Count > 3) a3.Add(row, probabilities[(3 * DecodeBlock.Capacity) + t]);
+            AddRow<THeads, TLoad>(four[0] + offset, probabilities, ref a0, ref a1, ref a2, ref a3);
+            AddRow<THeads, TLoad>(four[1] + offset, probabilities + 1, ref a0, ref a1, ref a2, ref a3);
+            AddRow<THeads, TLoad>(four[2] + offset, probabilities + 2, ref a0, ref a1, ref a2, ref a3);
+            AddRow<THeads, TLoad>(four[3] + offset, probabilities + 3, ref a0, ref a1, ref a2, ref a3);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Pair256 LoadRow<TLoad>(byte* source, ref Vector256<ushort> seen)
+        private static void AddRow<THeads, TLoad>(byte* source, float* probability, ref Pair256 a0, ref Pair256 a1, ref Pair256 a2, ref Pair256 a3)
+            where THeads : struct, ITile
+            where TLoad : struct, ICacheRow
+        {
+            Pair256 row = LoadRow<TLoad>(source);
+            a0.Add(row, *probability);
+            if (THeads.Count > 1) a1.Add(row, probability[DecodeBlock.Capacity]);
+            if (THeads.Count > 2) a2.Add(row, probability[2 * DecodeBlock.Capacity]);
+            if (THeads.Count > 3) a3.Add(row, probability[3 * DecodeBlock.Capacity]);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Pair256 LoadRow<TLoad>(byte* source)
             where TLoad : struct, ICacheRow
         {
             Pair256 pair = default;
+            Vector256<ushort> seen = default;
             TLoad.Load(source, ref seen, out pair.Even, out pair.Odd);
             return pair;
         }

@@ -111,7 +111,7 @@ internal static unsafe class PrefillKernels<TLanes, TFloats, TWords>
             float* k1 = k0 + (Math.Min(1, last) * headDim), k2 = k0 + (Math.Min(2, last) * headDim), k3 = k0 + (Math.Min(3, last) * headDim);
             TRow s0 = default, s1 = default, s2 = default, s3 = default;
             float* query = queries;
-            // Two at a time, here and below: what counting takes from the multiplications is felt.
+            // Two at a time, here and below: the loop's own instructions compete with the multiply-adds for issue slots.
             for (nint d = 0; d < headDim; d += 2, query += 2 * Block)
             {
                 TRow lanes = TRow.Load(query);

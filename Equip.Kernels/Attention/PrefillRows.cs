@@ -14,7 +14,7 @@ internal unsafe interface IPrefillRow<TRow>
 
     static abstract TRow Multiply(TRow a, TRow b);
 
-    /// <summary>*factor * lanes + sum: by address, as the compiler would load what it is given into a register before it broadcasts it.</summary>
+    /// <summary>*factor * lanes + sum. The factor comes by address: a value is loaded into a register and broadcast from there, on a multiply-add port.</summary>
     static abstract TRow MultiplyAdd(float* factor, TRow lanes, TRow sum);
 
     static abstract void Store(float* destination, TRow row);

@@ -40,7 +40,7 @@ internal static unsafe partial class Gemm
             {
                 tile.Fetch(column, TCount.Value, PanelRows);
                 int end = Math.Min(column + 16, tile.Depth);
-                // Four columns a turn: what counting takes from the multiplications is felt.
+                // Four columns a turn: the loop's own instructions compete with the multiply-adds for issue slots.
                 for (; column + 4 <= end; column += 4, x += 4, panel += 4 * PanelRows)
                 {
                     AddColumn<TCount>(x, panel, 0, ref a0, ref b0, ref a1, ref b1, ref a2, ref b2, ref a3, ref b3, ref a4, ref b4, ref a5, ref b5);
@@ -69,7 +69,7 @@ internal static unsafe partial class Gemm
         private static void AddColumn<TCount>(
             float* x,
             float* panel,
-            int ahead,
+            int column,
             ref Vector256<float> a0,
             ref Vector256<float> b0,
             ref Vector256<float> a1,
@@ -84,13 +84,13 @@ internal static unsafe partial class Gemm
             ref Vector256<float> b5)
             where TCount : ICount
         {
-            Vector256<float> w0 = Vector256.Load(panel + (ahead * PanelRows)), w1 = Vector256.Load(panel + (ahead * PanelRows) + 8);
-            Add(x + ahead, w0, w1, ref a0, ref b0);
-            if (TCount.Value > 1) Add(x + ahead + InputStride, w0, w1, ref a1, ref b1);
-            if (TCount.Value > 2) Add(x + ahead + (2 * InputStride), w0, w1, ref a2, ref b2);
-            if (TCount.Value > 3) Add(x + ahead + (3 * InputStride), w0, w1, ref a3, ref b3);
-            if (TCount.Value > 4) Add(x + ahead + (4 * InputStride), w0, w1, ref a4, ref b4);
-            if (TCount.Value > 5) Add(x + ahead + (5 * InputStride), w0, w1, ref a5, ref b5);
+            Vector256<float> w0 = Vector256.Load(panel + (column * PanelRows)), w1 = Vector256.Load(panel + (column * PanelRows) + 8);
+            Add(x + column, w0, w1, ref a0, ref b0);
+            if (TCount.Value > 1) Add(x + column + InputStride, w0, w1, ref a1, ref b1);
+            if (TCount.Value > 2) Add(x + column + (2 * InputStride), w0, w1, ref a2, ref b2);
+            if (TCount.Value > 3) Add(x + column + (3 * InputStride), w0, w1, ref a3, ref b3);
+            if (TCount.Value > 4) Add(x + column + (4 * InputStride), w0, w1, ref a4, ref b4);
+            if (TCount.Value > 5) Add(x + column + (5 * InputStride), w0, w1, ref a5, ref b5);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

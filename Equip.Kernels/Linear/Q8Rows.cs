@@ -137,7 +137,7 @@ internal readonly unsafe struct Q8Rows<TLanes, TVector, TDots, TBytes, TInts> : 
 
         while (column < end)
         {
-            if (TLanes.Width > 1) Prefetch(in group, column);
+            if (TLanes.Width > 1) Prefetch<TInputs>(in group, column);
             nint stop = Math.Min(column + FetchColumns, end);
             do
             {
@@ -184,15 +184,27 @@ internal readonly unsafe struct Q8Rows<TLanes, TVector, TDots, TBytes, TInts> : 
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(in RowGroup group, nint column)
+    private static void Prefetch<TInputs>(in RowGroup group, nint column)
+        where TInputs : struct, ICount
     {
-        if (column < group.Split) Prefetch(group.Ahead0 + column, group.Ahead1 + column, group.Ahead2 + column, group.Ahead3 + column);
-        else Prefetch(group.Next0 + column, group.Next1 + column, group.Next2 + column, group.Next3 + column);
+        if (column < group.Split) Prefetch<TInputs>(group.Ahead0 + column, group.Ahead1 + column, group.Ahead2 + column, group.Ahead3 + column);
+        else Prefetch<TInputs>(group.Next0 + column, group.Next1 + column, group.Next2 + column, group.Next3 + column);
     }
 
+    // Two inputs are bound by what the core can issue, not by memory: they ask once.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(byte* line0, byte* line1, byte* line2, byte* line3)
+    private static void Prefetch<TInputs>(byte* line0, byte* line1, byte* line2, byte* line3)
+        where TInputs : struct, ICount
     {
+        if (TInputs.Value > 1)
+        {
+            Sse.Prefetch0(line0);
+            Sse.Prefetch0(line1);
+            Sse.Prefetch0(line2);
+            Sse.Prefetch0(line3);
+            return;
+        }
+
         ReadAhead.Fetch(line0);
         ReadAhead.Fetch(line1);
         ReadAhead.Fetch(line2);

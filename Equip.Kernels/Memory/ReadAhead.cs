@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Equip.Kernels.Memory;
 
-/// <summary>How far ahead of the arithmetic kernels ask for the memory that they stream, at each of the places they read in turns.</summary>
+/// <summary>How kernels ask for the memory that they stream, and how far ahead of the arithmetic, at each of the places they read in turns.</summary>
 internal static class ReadAhead
 {
     /// <summary>Bytes of a cache line.</summary>
@@ -20,8 +20,9 @@ internal static class ReadAhead
     public static readonly int Bytes = X86Base.IsSupported && X86Base.CpuId(0, 0).Ebx == Amd ? 512 : 2048;
 
     /// <summary>
-    /// Asks for the line at <paramref name="address"/> and once more for the one before, of a stream that goes upwards. Zen 3 reads up to a
-    /// tenth faster for it: it seems to forget what it is asked for while all its buffers for missing lines are taken.
+    /// Asks for the line at <paramref name="address"/> and for the one before, which in a stream that goes upwards has been asked for
+    /// already. Zen 3 seems to forget what it is asked for while all its buffers for missing lines are taken: from memory kernels read
+    /// 1.00 to 1.13 times as fast, in cache down to 0.94 times. Not measured elsewhere.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static unsafe void Fetch(byte* address)

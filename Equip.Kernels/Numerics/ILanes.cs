@@ -45,7 +45,7 @@ internal unsafe interface ILanes<TFloats, TWords>
 
     static abstract TFloats Exp(TFloats x);
 
-    /// <summary>The same for x at most 0 or NaN; see <see cref="VectorExp.ExpToOne"/>.</summary>
+    /// <summary>As <see cref="Exp"/>, for x at most 0 or NaN only; see <see cref="VectorExp.ExpToOne"/>.</summary>
     static abstract TFloats ExpToOne(TFloats x);
 
     static abstract float Sum(TFloats value);

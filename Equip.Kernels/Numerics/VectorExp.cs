@@ -40,20 +40,21 @@ internal static class VectorExp
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Exp(Vector256<float> x)
     {
-        // min and max return the second operand for NaN, so NaN goes through.
-        Vector256<float> p = Reduced(Avx.Min(Vector256.Create(Clamp), Avx.Max(Vector256.Create(Smallest), x)), out Vector256<int> exponent);
+        // min returns the second operand for NaN, so NaN goes through. Whatever comes of x too small is not kept.
+        Vector256<float> p = Reduced(Avx.Min(Vector256.Create(Clamp), x), out Vector256<int> exponent);
         // 2^n in two halves: n reaches 128, one past the largest exponent.
         Vector256<int> half = exponent >> 1;
         return Vector256.AndNot(p * Power(half) * Power(exponent - half), Vector256.LessThan(x, Vector256.Create(Smallest)));
     }
 
     /// <summary>
-    /// The same bits for x at most 0 or NaN, as in a softmax, in fewer instructions: 2^n needs no halves. Undefined for other x.
+    /// The same bits for x at most 0 or NaN, as in a softmax, in fewer instructions: 2^n needs no halves. Anything at all for other x:
+    /// a softmax whose maximum was lost to a NaN passes such x, and its sum, which is NaN, covers them.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> ExpToOne(Vector256<float> x)
     {
-        Vector256<float> p = Reduced(Avx.Max(Vector256.Create(Smallest), x), out Vector256<int> exponent);
+        Vector256<float> p = Reduced(x, out Vector256<int> exponent);
         return Vector256.AndNot(p * Power(exponent), Vector256.LessThan(x, Vector256.Create(Smallest)));
     }
 

@@ -33,7 +33,7 @@ internal sealed class SoftmaxTests
     public void Normalize_SpecialRows_ZerosOrNaN(Isa isa)
     {
         KernelContext context = Contexts.For(isa);
-        const int Columns = 37, Rows = 5;
+        const int Columns = 37, Rows = 7;
         float[] rows = TestData.Random(Rows * Columns), output = new float[Rows * Columns];
         rows.AsSpan(Columns, Columns).Fill(float.NegativeInfinity);
         rows.AsSpan(2 * Columns, Columns).Fill(float.NegativeInfinity);
@@ -41,9 +41,14 @@ internal sealed class SoftmaxTests
         rows[(3 * Columns) + 36] = float.NaN;
         rows.AsSpan(4 * Columns, 20).Fill(float.NegativeInfinity);
         rows[(4 * Columns) + 30] = float.MinValue;
+        // The NaN makes eight lanes lose the largest value; what is far above the rest then must not show either.
+        rows[5 * Columns] = 1000;
+        rows[(5 * Columns) + 8] = float.NaN;
+        rows[(6 * Columns) + 20] = float.PositiveInfinity;
         Softmax.Normalize(context, rows, output, Rows, Columns);
         Assert.That(output[Columns..(2 * Columns)], Is.All.EqualTo(0f), "fully masked row");
         Assert.That(output[(2 * Columns)..(4 * Columns)], Is.All.NaN, "rows with NaN");
+        Assert.That(output[(5 * Columns)..], Is.All.NaN, "a lost maximum, infinity");
         TestData.AssertClose(output, ReferenceNumerics.Softmax(rows, Rows, Columns), 1e-37, Relative);
     }
 
