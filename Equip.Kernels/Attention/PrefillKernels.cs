@@ -114,16 +114,8 @@ internal static unsafe class PrefillKernels<TLanes, TFloats, TWords>
             // Two at a time, here and below: the loop's own instructions compete with the multiply-adds for issue slots.
             for (nint d = 0; d < headDim; d += 2, query += 2 * Block)
             {
-                TRow lanes = TRow.Load(query);
-                s0 = TRow.MultiplyAdd(k0 + d, lanes, s0);
-                s1 = TRow.MultiplyAdd(k1 + d, lanes, s1);
-                s2 = TRow.MultiplyAdd(k2 + d, lanes, s2);
-                s3 = TRow.MultiplyAdd(k3 + d, lanes, s3);
-                lanes = TRow.Load(query + Block);
-                s0 = TRow.MultiplyAdd(k0 + d + 1, lanes, s0);
-                s1 = TRow.MultiplyAdd(k1 + d + 1, lanes, s1);
-                s2 = TRow.MultiplyAdd(k2 + d + 1, lanes, s2);
-                s3 = TRow.MultiplyAdd(k3 + d + 1, lanes, s3);
+                AddFour(k0 + d, k1 + d, k2 + d, k3 + d, query, ref s0, ref s1, ref s2, ref s3);
+                AddFour(k0 + d + 1, k1 + d + 1, k2 + d + 1, k3 + d + 1, query + Block, ref s0, ref s1, ref s2, ref s3);
             }
 
             TRow.Store(scores, s0);
@@ -149,11 +141,12 @@ internal static unsafe class PrefillKernels<TLanes, TFloats, TWords>
             int left = count;
             for (; left >= 2; left -= 2, value += 2 * headDim, lanes += 2 * Block)
             {
-                AddKey(value, lanes, ref o0, ref o1, ref o2, ref o3);
-                AddKey(value + headDim, lanes + Block, ref o0, ref o1, ref o2, ref o3);
+                AddFour(value, value + 1, value + 2, value + 3, lanes, ref o0, ref o1, ref o2, ref o3);
+                float* after = value + headDim;
+                AddFour(after, after + 1, after + 2, after + 3, lanes + Block, ref o0, ref o1, ref o2, ref o3);
             }
 
-            if (left > 0) AddKey(value, lanes, ref o0, ref o1, ref o2, ref o3);
+            if (left > 0) AddFour(value, value + 1, value + 2, value + 3, lanes, ref o0, ref o1, ref o2, ref o3);
 
             TRow.Store(output, o0);
             TRow.Store(output + Block, o1);
@@ -163,13 +156,13 @@ internal static unsafe class PrefillKernels<TLanes, TFloats, TWords>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddKey<TRow>(float* value, float* probabilities, ref TRow o0, ref TRow o1, ref TRow o2, ref TRow o3)
+    private static void AddFour<TRow>(float* f0, float* f1, float* f2, float* f3, float* source, ref TRow sum0, ref TRow sum1, ref TRow sum2, ref TRow sum3)
         where TRow : struct, IPrefillRow<TRow>
     {
-        TRow p = TRow.Load(probabilities);
-        o0 = TRow.MultiplyAdd(value, p, o0);
-        o1 = TRow.MultiplyAdd(value + 1, p, o1);
-        o2 = TRow.MultiplyAdd(value + 2, p, o2);
-        o3 = TRow.MultiplyAdd(value + 3, p, o3);
+        TRow lanes = TRow.Load(source);
+        sum0 = TRow.MultiplyAdd(f0, lanes, sum0);
+        sum1 = TRow.MultiplyAdd(f1, lanes, sum1);
+        sum2 = TRow.MultiplyAdd(f2, lanes, sum2);
+        sum3 = TRow.MultiplyAdd(f3, lanes, sum3);
     }
 }

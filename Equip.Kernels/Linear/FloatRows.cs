@@ -75,8 +75,8 @@ internal readonly unsafe struct FloatRows<TLanes, TVector, TWeights> : IRowKerne
         TVector sum20 = default, sum21 = default, sum22 = default, sum23 = default;
         TVector sum30 = default, sum31 = default, sum32 = default, sum33 = default;
         TVector seen = default;
-        // A second counter, always equal to the first: if the second reading of a weight used the first, the compiler would keep what was
-        // read, in memory, as registers are out.
+        // A second counter, always equal to the first: if the second reading of a weight used the first counter, the compiler would spill
+        // what was read instead.
         nint column = 0, again = 0, end = group.Split;
         while (column < columns)
         {
