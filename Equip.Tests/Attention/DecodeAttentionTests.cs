@@ -168,7 +168,8 @@ internal sealed unsafe class DecodeAttentionTests(Isa isa, DataType type)
     [Test]
     public void Attend_SubnormalValues_MatchOracle([Values(1, 2, 3, 4)] int group, [Values] bool oneARow)
     {
-        using DecodeAttentionCase test = Case(group, 80).Stream(50);
+        // Small queries: every row has about the same weight.
+        using DecodeAttentionCase test = Case(group, 80, queryScale: 1e-3f).Stream(50);
         Random random = new(TestData.Seed);
         double largest = 0;
         for (int row = 0; row < 50; row++)
